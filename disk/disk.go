@@ -112,7 +112,8 @@ type FS interface {
 	// SyncDir makes the entries of the directory dir durable.
 	SyncDir(dir string) error
 	// Resolve returns name as an absolute path without symbolic links. Its
-	// last element need not exist, unless it is a symbolic link.
+	// last element need not exist; a symbolic link to a file that does not
+	// exist resolves to that file's path.
 	Resolve(name string) (string, error)
 }
 

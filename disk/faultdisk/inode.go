@@ -1,0 +1,254 @@
+package faultdisk
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/disk/internal/paged"
+	"github.com/walnutdb/walnut/disk/internal/rangelock"
+)
+
+// This file is what the disk remembers of one file's content.
+//
+// Invariants (all under Disk.mu):
+//   - visible is what reads show; durable is what every crash leaves.
+//   - pending holds the changes since, in order, with increasing numbers.
+//   - Outside lost, visible = durable + pending. In the ranges of lost a failed
+//     sync has dropped data: they may differ until they are written again.
+//   - A change is never altered once it is in the list: images share it.
+
+type inode struct {
+	index   uint64
+	visible paged.Content
+	durable paged.Content
+	pending []change
+	written uint64 // the number of the last change
+	lost    []span
+	// lostSize says that a truncation or growth was dropped by a failed sync.
+	lostSize bool
+	locks    rangelock.Table
+}
+
+// change is a write or a truncation.
+type change struct {
+	number   uint64
+	truncate bool   // to size off
+	off, n   int64  // the range written, or cut off
+	data     []byte // n bytes; nil: zeros
+}
+
+// span is the n bytes from off on.
+type span struct{ off, n int64 }
+
+// newWrite copies the buffers, as they are the caller's. Zeros, with which logs
+// are grown, are kept as such.
+func newWrite(bufs [][]byte, off, size int64) change {
+	c := change{off: off, n: size}
+	if allZero(bufs) {
+		return c
+	}
+	c.data = make([]byte, 0, size)
+	for _, b := range bufs {
+		c.data = append(c.data, b...)
+	}
+	return c
+}
+
+var zeros [paged.PageSize]byte
+
+func allZero(bufs [][]byte) bool {
+	for _, b := range bufs {
+		for len(b) > 0 {
+			n := min(len(b), len(zeros))
+			if !bytes.Equal(b[:n], zeros[:n]) {
+				return false
+			}
+			b = b[n:]
+		}
+	}
+	return true
+}
+
+// part returns the piece s of a write.
+func (c change) part(s span) change {
+	p := change{number: c.number, off: s.off, n: s.n}
+	if c.data != nil {
+		p.data = c.data[s.off-c.off : s.off-c.off+s.n]
+	}
+	return p
+}
+
+func (c change) apply(to *paged.Content) {
+	switch {
+	case c.truncate:
+		to.Truncate(c.off)
+	case c.data == nil:
+		to.Zero(c.off, c.n)
+	default:
+		to.WriteAt(c.data, c.off)
+	}
+}
+
+// write makes a write visible and pending.
+func (i *inode) write(c change) {
+	if c.n == 0 {
+		return
+	}
+	i.add(c)
+}
+
+// truncate makes a truncation visible and pending.
+func (i *inode) truncate(size int64) {
+	i.add(change{truncate: true, off: size, n: max(0, i.visible.Size()-size)})
+}
+
+func (i *inode) add(c change) {
+	i.written++
+	c.number = i.written
+	c.apply(&i.visible)
+	i.pending = append(i.pending, c)
+}
+
+// load makes data visible and durable.
+func (i *inode) load(data []byte) {
+	i.visible, i.durable = paged.Content{}, paged.Content{}
+	i.visible.WriteAt(data, 0)
+	i.durable = *i.visible.Clone()
+	i.pending, i.lost, i.lostSize = nil, nil, false
+}
+
+// take removes the changes up to the number covered from the pending ones and
+// returns them.
+func (i *inode) take(covered uint64) []change {
+	n := 0
+	for n < len(i.pending) && i.pending[n].number <= covered {
+		n++
+	}
+	taken := i.pending[:n:n]
+	i.pending = slices.Clone(i.pending[n:])
+	return taken
+}
+
+// sync makes the changes up to the number covered durable.
+func (i *inode) sync(covered uint64) {
+	for _, c := range i.take(covered) {
+		c.apply(&i.durable)
+	}
+}
+
+// failSync drops the changes up to the number covered: some of them may have
+// reached the disk, the rest never will, although they stay visible.
+func (i *inode) failSync(covered uint64, rng *rand.Rand, effect Effect) {
+	dropped := i.take(covered)
+	m := keepNone
+	switch {
+	case effect == All:
+		m = keepAll
+	case effect != Nothing && rng.IntN(2) == 0:
+		m = drawMood(rng, len(dropped))
+	}
+	m.apply(rng, &i.durable, dropped)
+	for _, c := range dropped {
+		i.lost = append(i.lost, span{c.off, c.n})
+		i.lostSize = i.lostSize || c.truncate || c.off+c.n > i.durable.Size()
+	}
+}
+
+// clone returns a copy without locks.
+func (i *inode) clone() *inode {
+	return &inode{
+		index:    i.index,
+		visible:  *i.visible.Clone(),
+		durable:  *i.durable.Clone(),
+		pending:  slices.Clone(i.pending),
+		written:  i.written,
+		lost:     slices.Clone(i.lost),
+		lostSize: i.lostSize,
+	}
+}
+
+// evict forgets some of the pages that a failed sync dropped, which look clean
+// to the cache: reads show what is on the disk. The changes after the failed
+// sync are still in the cache.
+func (i *inode) evict(rng *rand.Rand) {
+	if len(i.lost) == 0 && !i.lostSize {
+		return
+	}
+	if i.lostSize && rng.IntN(2) == 0 {
+		i.revertSize()
+	}
+	keep := [...]float64{0, 0.5, 0.9}[rng.IntN(3)]
+	var page [paged.PageSize]byte
+	for _, s := range i.lost {
+		for s.n > 0 {
+			n := min(s.n, paged.PageSize-s.off%paged.PageSize)
+			// What lies beyond the visible size stays there.
+			if end := min(s.off+n, i.visible.Size()); s.off < end && rng.Float64() >= keep {
+				b := page[:end-s.off]
+				clear(b)
+				i.durable.ReadAt(b, s.off)
+				i.visible.WriteAt(b, s.off)
+			}
+			s.off, s.n = s.off+n, s.n-n
+		}
+	}
+	for _, c := range i.pending {
+		c.apply(&i.visible)
+	}
+}
+
+// revertSize gives the visible content the durable size. What that adds was cut
+// off, hence is in no cache, and shows as it is on the disk.
+func (i *inode) revertSize() {
+	was, is := i.visible.Size(), i.durable.Size()
+	i.visible.Truncate(is)
+	var page [paged.PageSize]byte
+	for off := was; off < is; off += paged.PageSize {
+		n := i.durable.ReadAt(page[:], off)
+		i.visible.WriteAt(page[:n], off)
+	}
+}
+
+// tear returns the parts of the n bytes from off on that survive: any of the
+// sectors they touch.
+func tear(rng *rand.Rand, off, n int64) []span {
+	if n == 0 {
+		return nil
+	}
+	first, last := off/disk.SectorSize, (off+n-1)/disk.SectorSize
+	count := last - first + 1
+	if count == 1 {
+		if rng.IntN(2) == 0 {
+			return nil
+		}
+		return []span{{off, n}}
+	}
+	at := first + rng.Int64N(count)
+	survives := func(int64) bool { return rng.IntN(2) == 0 }
+	switch rng.IntN(5) {
+	case 0: // the beginning
+		survives = func(s int64) bool { return s < at }
+	case 1: // the end
+		survives = func(s int64) bool { return s >= at }
+	case 2: // all but one
+		survives = func(s int64) bool { return s != at }
+	case 3: // one
+		survives = func(s int64) bool { return s == at }
+	}
+	var parts []span
+	for s := first; s <= last; s++ {
+		if !survives(s) {
+			continue
+		}
+		from := max(off, s*disk.SectorSize)
+		to := min(off+n, (s+1)*disk.SectorSize)
+		if k := len(parts) - 1; k >= 0 && parts[k].off+parts[k].n == from {
+			parts[k].n += to - from
+		} else {
+			parts = append(parts, span{from, to - from})
+		}
+	}
+	return parts
+}
