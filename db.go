@@ -1,0 +1,313 @@
+package walnut
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/walnutdb/walnut/internal/pager"
+	"github.com/walnutdb/walnut/internal/wal"
+)
+
+// DB is an open database. It is safe for concurrent use. All DBs of one file in
+// a process, and the SQL connections of package driver, share one engine.
+type DB struct {
+	store  *pager.Store
+	opt    Options
+	closed atomic.Bool
+}
+
+// Open opens the database at path, creating it if it is not there, and
+// recovers what a crash left. The DB must be closed.
+//
+// It fails with ErrBusy if another process uses the database, and with
+// ErrNotDatabase, ErrCorrupt, ErrHotJournal or ErrLogVersion if it cannot be
+// used; then nothing on disk has changed.
+func Open(path string, o *Options) (*DB, error) {
+	opt, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s, err := pager.Open(path, pager.Options{FS: opt.FS, PageSize: opt.PageSize, MustExist: opt.MustExist})
+	if err != nil {
+		return nil, fmt.Errorf("walnut: %w", err)
+	}
+	return &DB{store: s, opt: opt}, nil
+}
+
+// Close closes the DB. The last one of a file in the process copies the log
+// into the database file and removes it. It is refused with ErrTxOpen while
+// transactions are open. After any other error the DB is closed, and the next
+// Open recovers what the log still has. Closing again does nothing.
+func (db *DB) Close() error {
+	if !db.closed.CompareAndSwap(false, true) {
+		return nil
+	}
+	err := db.store.Close()
+	if errors.Is(err, ErrTxOpen) {
+		db.closed.Store(false)
+	}
+	return err
+}
+
+// ErrClosed refuses the use of a DB that was closed.
+var ErrClosed = errors.New("database is closed")
+
+// Path is the database's absolute path, without symbolic links.
+func (db *DB) Path() string { return db.store.Path() }
+
+// PageSize is the size of a page in bytes.
+func (db *DB) PageSize() int { return db.store.PageSize() }
+
+// View calls fn with a read transaction on the newest published state, and ends
+// it. fn must not keep the Tx.
+func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
+	tx, err := db.Begin(ctx, &TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	return fn(tx)
+}
+
+// Update calls fn with a write transaction, and commits it if fn returns nil.
+// An error, or a panic, of fn rolls it back.
+func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
+	tx, err := db.Begin(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
+}
+
+// Begin begins a transaction, which must end by Commit or Rollback. A write
+// transaction waits for its turn, first come, first served, until ctx ends or
+// Options.BusyTimeout has passed; then the error matches ErrBusy or ctx's.
+func (db *DB) Begin(ctx context.Context, o *TxOptions) (*Tx, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if db.closed.Load() {
+		return nil, ErrClosed
+	}
+	tx := &Tx{db: db}
+	if o != nil {
+		tx.opt = *o
+	}
+	if tx.opt.ReadOnly || tx.opt.Deferred {
+		tx.p = db.store.BeginRead()
+		return tx, nil
+	}
+	req, err := db.store.RequestWrite(tx.opt.NoAutoRestart || db.opt.NoAutoRestart)
+	if err != nil {
+		return nil, err
+	}
+	tx.p, err = db.wait(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return tx, nil
+}
+
+// errTimeout is the cause of a wait that ended by the busy timeout.
+var errTimeout = errors.New("busy timeout")
+
+// wait waits for the writer's place.
+func (db *DB) wait(ctx context.Context, req *pager.WriteRequest) (*pager.Tx, error) {
+	if req.Answer() == nil {
+		return req.Begin()
+	}
+	if db.opt.BusyTimeout < 0 {
+		req.Cancel()
+		return nil, fmt.Errorf("%w: another write transaction is open", ErrBusy)
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, db.opt.BusyTimeout, errTimeout)
+	defer cancel()
+	tx, err := req.Wait(limited)
+	if err != nil && ctx.Err() == nil && context.Cause(limited) == errTimeout {
+		return nil, fmt.Errorf("%w: waited %s for another write transaction", ErrBusy, db.opt.BusyTimeout)
+	}
+	return tx, err
+}
+
+// Checkpoint copies frames from the log into the database file, as mode says.
+// CheckpointTruncate waits for the writer and for readers until ctx ends or
+// Options.BusyTimeout has passed; then the result is Busy and says for whom it
+// waited, and the error is nil unless ctx was cancelled.
+func (db *DB) Checkpoint(ctx context.Context, mode CheckpointMode, o *CheckpointOptions) (CheckpointResult, error) {
+	if db.closed.Load() {
+		return CheckpointResult{Mode: mode}, ErrClosed
+	}
+	if mode > CheckpointTruncate {
+		return CheckpointResult{Mode: mode}, fmt.Errorf("walnut: %s is no checkpoint mode", mode)
+	}
+	var progress func(done, total int)
+	if o != nil {
+		progress = o.Progress
+	}
+	if mode != CheckpointPassive {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, max(db.opt.BusyTimeout, time.Millisecond))
+		defer cancel()
+	}
+	return db.store.Log().Checkpoint(ctx, mode, progress)
+}
+
+// Stats tells the state of the engine and what it has done since it was
+// opened. The figures are read one by one, not at one instant.
+type Stats struct {
+	// PageSize in bytes.
+	PageSize int
+	// PageCount is the database size in pages, as a new reader sees it.
+	PageCount uint32
+	// Generation of the log: it grows by one with every restart.
+	Generation uint64
+	// LogFrames is the number of published frames in the log; Backfilled of
+	// them are in the database file, and synced.
+	LogFrames, Backfilled FrameNo
+	// AcceptedFrames, AppendedFrames and DurableFrames are the ends of the log
+	// for transactions on their way.
+	AcceptedFrames, AppendedFrames, DurableFrames FrameNo
+	// LogBytes is the size of the log file, with the part filled ahead.
+	LogBytes int64
+	// CommitSeq is the number of the newest published commit since the
+	// database was opened.
+	CommitSeq uint64
+	// ReadersInFile and ReadersInLog count read transactions by what they
+	// need; QueuedWriters those who wait for the writer's place;
+	// OpenTransactions all that have not ended.
+	ReadersInFile, ReadersInLog, QueuedWriters, OpenTransactions int
+	// Commits were published in Groups rounds, the largest of MaxGroup.
+	Commits, Groups, MaxGroup uint64
+	// LogSyncs and DatabaseSyncs count syncs of the two files.
+	LogSyncs, DatabaseSyncs uint64
+	// FramesWritten and BytesAppended went to the log.
+	FramesWritten, BytesAppended uint64
+	// Checkpoints copied PagesBackfilled pages; CheckpointErrors failed.
+	Checkpoints, PagesBackfilled, CheckpointErrors uint64
+	// Restarts of the log; LogExtensions are the times it was filled ahead.
+	Restarts, LogExtensions uint64
+	// Failed is what made the log refuse writes, or nil.
+	Failed error
+}
+
+// Stats returns the present figures.
+func (db *DB) Stats() Stats {
+	s := db.store.Log().Stats()
+	return Stats{
+		PageSize: db.store.PageSize(), PageCount: s.Published.DBSize,
+		Generation: uint64(s.Published.Gen), LogFrames: s.Published.MaxFrame, Backfilled: s.Published.NBackfill,
+		AcceptedFrames: s.Accepted, AppendedFrames: s.Appended, DurableFrames: s.Durable,
+		LogBytes: s.LogBytes, CommitSeq: uint64(s.Published.Seq),
+		ReadersInFile: s.ReadersInFile, ReadersInLog: s.ReadersInLog, QueuedWriters: s.QueuedWriters,
+		OpenTransactions: db.store.OpenTransactions(),
+		Commits:          s.Commits, Groups: s.Groups, MaxGroup: s.MaxGroup,
+		LogSyncs: s.LogSyncs, DatabaseSyncs: s.DBSyncs,
+		FramesWritten: s.Frames, BytesAppended: s.AppendBytes,
+		Checkpoints: s.Checkpoints, PagesBackfilled: s.BackfilledPages, CheckpointErrors: s.CheckpointErrors,
+		Restarts: s.Restarts, LogExtensions: s.Extensions, Failed: s.Failed,
+	}
+}
+
+// Tx is a transaction on pages. It is used by one goroutine at a time.
+type Tx struct {
+	db  *DB
+	p   *pager.Tx
+	opt TxOptions
+}
+
+// PageSize is the size of a page in bytes.
+func (tx *Tx) PageSize() int { return tx.p.PageSize() }
+
+// PageCount is the database size in pages, as this transaction has it.
+func (tx *Tx) PageCount() uint32 { return tx.p.PageCount() }
+
+// Page returns page n for reading; it must not be changed. It fails with
+// ErrPageRange for a page that the database has not got, and with ErrCorrupt
+// for one that is damaged in the log.
+func (tx *Tx) Page(n PageNo) ([]byte, error) { return tx.p.Page(n) }
+
+// Write returns page n for changing it, private to the transaction until it
+// commits; the database grows to n pages if it has fewer, and the pages
+// between are zero. The slice is valid until the transaction ends, and must be
+// asked for again after a Savepoint.
+//
+// Page 1 begins with SQLite's 100-byte database header: change only what lies
+// behind it. The engine keeps the header's page count, change counter and
+// version bytes.
+func (tx *Tx) Write(n PageNo) ([]byte, error) {
+	if err := tx.writing(); err != nil {
+		return nil, err
+	}
+	return tx.p.Write(n)
+}
+
+// writing makes a deferred transaction a writing one.
+func (tx *Tx) writing() error {
+	if tx.p.Writing() || !tx.opt.Deferred || tx.opt.ReadOnly {
+		return nil
+	}
+	req, err := tx.p.RequestUpgrade(tx.opt.NoAutoRestart || tx.db.opt.NoAutoRestart)
+	if err != nil {
+		return err
+	}
+	_, err = tx.db.wait(context.Background(), req)
+	return err
+}
+
+// SetPageCount makes the database n pages long, at least 1. Pages cut off are
+// gone; pages added are zero.
+func (tx *Tx) SetPageCount(n uint32) error {
+	if err := tx.writing(); err != nil {
+		return err
+	}
+	return tx.p.SetPageCount(n)
+}
+
+// Savepoint sets a savepoint inside those there are, and returns its depth,
+// from 1.
+func (tx *Tx) Savepoint() (int, error) {
+	if err := tx.writing(); err != nil {
+		return 0, err
+	}
+	return tx.p.Savepoint()
+}
+
+// RollbackTo undoes everything since the savepoint of that depth was set. It
+// stays; those inside it are gone. Slices from Write must be asked for again.
+func (tx *Tx) RollbackTo(depth int) error { return tx.p.RollbackTo(depth) }
+
+// Release forgets the savepoint of that depth and those inside it. Their
+// changes stay.
+func (tx *Tx) Release(depth int) error { return tx.p.Release(depth) }
+
+// Commit ends the transaction and makes its changes durable, as its sync level
+// says, and visible to those who begin after it returned. A context that has
+// ended rolls it back; once the commit is accepted, it waits for the outcome
+// whatever ctx does. An error means that nothing was committed, unless it
+// matches ErrCommitUnknown.
+func (tx *Tx) Commit(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		tx.Rollback()
+		return err
+	}
+	level := tx.db.opt.Sync
+	if tx.opt.Sync != nil {
+		level = *tx.opt.Sync
+	}
+	auto := tx.db.opt.AutoCheckpoint
+	if tx.opt.NoAutoCheckpoint {
+		auto = 0
+	}
+	return tx.p.Commit(pager.CommitOptions{CommitOptions: wal.CommitOptions{Level: level, AutoCheckpoint: auto}})
+}
+
+// Rollback ends the transaction and drops its changes. After Commit or
+// Rollback it does nothing.
+func (tx *Tx) Rollback() { tx.p.End() }

@@ -1,0 +1,87 @@
+// In-process coordination: all connections of the database are in this
+// process, and [Exclude] keeps every other process out.
+
+package coord
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+// InProcess is the [Coordinator] of a database that only this process uses.
+type InProcess struct {
+	// published changes only under pubMu; it is loaded without a lock.
+	published atomic.Pointer[State]
+	pubMu     sync.Mutex
+
+	marks marks
+	queue queue
+	// ckpt is the checkpoint lock: full while it is held.
+	ckpt chan struct{}
+}
+
+var _ Coordinator = (*InProcess)(nil)
+
+// NewInProcess returns a coordinator that has published st.
+func NewInProcess(st State) *InProcess {
+	c := &InProcess{ckpt: make(chan struct{}, 1)}
+	c.published.Store(&st)
+	c.queue.accepted = st.Seq
+	return c
+}
+
+// EarlyRelease implements [Coordinator].
+func (c *InProcess) EarlyRelease() bool { return true }
+
+// Published implements [Coordinator].
+func (c *InProcess) Published() *State { return c.published.Load() }
+
+// Publish implements [Coordinator].
+func (c *InProcess) Publish(update func(*State) bool) bool {
+	c.pubMu.Lock()
+	defer c.pubMu.Unlock()
+	next := *c.published.Load()
+	if !update(&next) {
+		return false
+	}
+	c.published.Store(&next)
+	return true
+}
+
+// RequestWriter implements [Coordinator].
+func (c *InProcess) RequestWriter(kind RequestKind, base CommitSeq) (*Request, error) {
+	return c.queue.request(kind, base)
+}
+
+// Accepted implements [Coordinator].
+func (c *InProcess) Accepted(seq CommitSeq) { c.queue.accept(seq) }
+
+// ReleaseWriter implements [Coordinator].
+func (c *InProcess) ReleaseWriter() { c.queue.release() }
+
+// Queued implements [Coordinator].
+func (c *InProcess) Queued() int { return c.queue.len() }
+
+// LockCheckpoint implements [Coordinator].
+func (c *InProcess) LockCheckpoint(ctx context.Context) error {
+	select {
+	case c.ckpt <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TryLockCheckpoint implements [Coordinator].
+func (c *InProcess) TryLockCheckpoint() bool {
+	select {
+	case c.ckpt <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// UnlockCheckpoint implements [Coordinator].
+func (c *InProcess) UnlockCheckpoint() { <-c.ckpt }

@@ -1,0 +1,68 @@
+// Page 1, as far as the engine minds it (SQLite's "Database File Format",
+// section 1.3): the version bytes say WAL mode on disk, and the change counter
+// grows with every commit that writes page 1.
+
+package pager
+
+import (
+	"encoding/binary"
+
+	"github.com/walnutdb/walnut/internal/coord"
+	"github.com/walnutdb/walnut/internal/wal"
+	"github.com/walnutdb/walnut/internal/walformat"
+)
+
+// page1Image is page 1 as some state has it, kept because every transaction of
+// a SQLite connection asks for it. gen and frame name the version.
+type page1Image struct {
+	gen   coord.Generation
+	frame walformat.FrameNo
+	data  []byte
+}
+
+// page1 returns page 1 as of st, not to be changed.
+func (s *Store) page1(st *coord.State, inFile bool) ([]byte, error) {
+	f := wal.PageFrame(st, inFile, 1)
+	size := s.log.PageSize()
+	// The database file's own page 1 may be overwritten by a backfill while
+	// this generation lives, so that (gen, 0) names no content.
+	if img := s.cached1.Load(); f != 0 && img != nil && img.gen == st.Gen && img.frame == f && len(img.data) == size {
+		return img.data, nil
+	}
+	data := make([]byte, size)
+	if err := s.log.ReadPage(st, inFile, 1, data); err != nil {
+		return nil, err
+	}
+	if f != 0 {
+		s.cached1.Store(&page1Image{gen: st.Gen, frame: f, data: data})
+	}
+	return data, nil
+}
+
+// counter is the change counter that the commit seq shows to SQLite: no other
+// commit of this engine shows the same.
+func (s *Store) counter(seq coord.CommitSeq) uint32 { return s.baseCounter + uint32(seq) }
+
+// showPage1 makes b, the bytes of page 1 from offset off on, what a SQLite in
+// rollback mode is to see: versions 1, and a change counter that is unique to
+// the snapshot. A header whose page count does not count (counter and
+// version-valid-for differ) stays one.
+func (s *Store) showPage1(b []byte, off int, seq coord.CommitSeq, valid bool) {
+	var head [walformat.DBHeaderSize]byte
+	n := min(len(b), len(head)-off)
+	if n <= 0 {
+		return
+	}
+	copy(head[off:], b[:n])
+	walformat.PutVersions(head[:], 1)
+	walformat.PutChangeCounter(head[:], s.counter(seq))
+	if !valid {
+		binary.BigEndian.PutUint32(head[92:], s.counter(seq)-1)
+	}
+	copy(b[:n], head[off:off+n])
+}
+
+// sizeValid reports whether the page count in the header of page 1 counts.
+func sizeValid(page1 []byte) bool {
+	return string(page1[24:28]) == string(page1[92:96])
+}

@@ -1,0 +1,211 @@
+// A Store is one open database: the files, the log, and what all connections
+// of this process share. Opening a file that is open already gives the same
+// Store, whatever path led to it.
+
+package pager
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+
+	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/internal/coord"
+	"github.com/walnutdb/walnut/internal/wal"
+)
+
+// Options of [Open].
+type Options struct {
+	// FS is where the files are; nil is the operating system's.
+	FS disk.FS
+	// PageSize of a database that is created, in bytes; 0 is 4096.
+	PageSize int
+	// MustExist refuses to create a database.
+	MustExist bool
+}
+
+// DefaultPageSize of a new database, in bytes, as SQLite's.
+const DefaultPageSize = 4096
+
+// Store is an open database. It is safe for concurrent use. Each successful
+// Open must be matched by one Close.
+type Store struct {
+	path string
+	fsys disk.FS
+	db   disk.File
+	log  *wal.Log
+	// entry in the registry.
+	entry *entry
+
+	// baseCounter is the change counter on page 1 when the store was opened.
+	baseCounter uint32
+	// convert: page 1 says rollback mode; the next commit changes that.
+	// Guarded by the writer's place.
+	convert bool
+
+	cached1 atomic.Pointer[page1Image]
+	// open counts transactions.
+	open atomic.Int64
+}
+
+// Path is the database's absolute path, without symbolic links.
+func (s *Store) Path() string { return s.path }
+
+// Log gives the log for checkpoints and statistics.
+func (s *Store) Log() *wal.Log { return s.log }
+
+// PageSize in bytes.
+func (s *Store) PageSize() int { return s.log.PageSize() }
+
+// OpenTransactions counts transactions that have not ended.
+func (s *Store) OpenTransactions() int { return int(s.open.Load()) }
+
+type storeKey struct {
+	fsys disk.FS
+	id   disk.FileID
+}
+
+// entry is a store in the registry, from before it is open until after it is
+// closed.
+type entry struct {
+	key storeKey
+	// ready is closed when store and err are set.
+	ready chan struct{}
+	store *Store
+	err   error
+	// refs counts Opens; 0 means that it is closing. Guarded by registry.mu.
+	refs int
+	// gone is closed when the files are closed.
+	gone chan struct{}
+}
+
+// registry has the open databases of this process. Its mutex is taken before
+// all other locks, and held over no IO but opening and creating a file.
+var registry = struct {
+	mu sync.Mutex
+	m  map[storeKey]*entry
+}{m: map[storeKey]*entry{}}
+
+// Open opens the database at path, creating it if it is not there. It fails
+// with coord.ErrBusy if another process uses the file, and with ErrNotDatabase,
+// wal.ErrCorrupt or ErrHotJournal if it must be refused; then nothing on disk
+// has changed.
+func Open(path string, o Options) (*Store, error) {
+	if o.FS == nil {
+		o.FS = disk.OS()
+	}
+	real, err := o.FS.Resolve(path)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	for {
+		e, mine, err := lookup(real, o)
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", path, err)
+		}
+		if e == nil {
+			continue
+		}
+		if mine != nil {
+			e.store, e.err = openStore(o, real, mine)
+			if e.err != nil {
+				registry.mu.Lock()
+				delete(registry.m, e.key)
+				registry.mu.Unlock()
+				close(e.gone)
+			} else {
+				e.store.entry = e
+			}
+			close(e.ready)
+		}
+		<-e.ready
+		return e.store, e.err
+	}
+}
+
+// lookup returns the entry of the file, with one more reference. If the file
+// was not open, it returns the file opened, for the caller to go on with. All
+// nil means: try again.
+func lookup(real string, o Options) (*entry, disk.File, error) {
+	registry.mu.Lock()
+	info, err := o.FS.Stat(real)
+	if err == nil {
+		if e := registry.m[storeKey{o.FS, info.ID}]; e != nil {
+			closing := e.refs == 0
+			if !closing {
+				e.refs++
+			}
+			registry.mu.Unlock()
+			if closing {
+				<-e.gone
+				return nil, nil, nil
+			}
+			return e, nil, nil
+		}
+	}
+	defer registry.mu.Unlock()
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) || o.MustExist {
+			return nil, nil, err
+		}
+		if err := refuseOrphanLog(o.FS, real); err != nil {
+			return nil, nil, err
+		}
+	}
+	f, err := o.FS.Open(real, disk.Create)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info, err = f.Stat(); err != nil {
+		_ = f.Close()
+		return nil, nil, err
+	}
+	e := &entry{key: storeKey{o.FS, info.ID}, ready: make(chan struct{}), gone: make(chan struct{}), refs: 1}
+	registry.m[e.key] = e
+	return e, f, nil
+}
+
+// Close gives up one Open. The last one copies the log into the database file
+// and removes it; it is refused with ErrTxOpen while transactions are open.
+// After any other error the files are closed all the same, and the next Open
+// recovers what the log still has.
+func (s *Store) Close() error {
+	e := s.entry
+	registry.mu.Lock()
+	if e.refs == 1 {
+		if n := s.open.Load(); n > 0 {
+			registry.mu.Unlock()
+			return fmt.Errorf("close %s: %w (%d)", s.path, ErrTxOpen, n)
+		}
+	}
+	e.refs--
+	last := e.refs == 0
+	registry.mu.Unlock()
+	if !last {
+		return nil
+	}
+	err := s.log.Close()
+	if cerr := s.db.Close(); err == nil {
+		err = cerr
+	}
+	registry.mu.Lock()
+	delete(registry.m, e.key)
+	registry.mu.Unlock()
+	close(e.gone)
+	if err != nil {
+		return fmt.Errorf("close %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// Retain is one more Open of a store that is open.
+func (s *Store) Retain() {
+	registry.mu.Lock()
+	s.entry.refs++
+	registry.mu.Unlock()
+}
+
+// Published is the newest state that new transactions see.
+func (s *Store) Published() coord.Snapshot { return s.log.Coordinator().Published().Snapshot }

@@ -1,0 +1,181 @@
+// The pragmas that are ours. SQLite asks the file of the schema first; an
+// answer of ours is a single value, which is all that this way has room for.
+// wal_checkpoint answers with three columns, so whoever prepares statements
+// for users rewrites it ([RewritePragma]) into a query of a function that
+// [Init] registers; unrewritten it answers with the three joined by "|".
+
+package sqlitevfs
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/walnutdb/walnut/internal/wal"
+)
+
+// Pragma implements [vfs.FilePragma].
+func (f *file) Pragma(name, value string) (string, error) {
+	switch name {
+	case "experimental_pragma_20251114":
+		// SQLite is about to open a read and a write transaction at once.
+		f.hint = true
+	case "journal_mode":
+		return "wal", nil
+	case "locking_mode":
+		return "normal", nil
+	case "wal_checkpoint":
+		r, err := f.checkpoint(context.Background(), value)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%d|%d|%d", r[0], r[1], r[2]), nil
+	case "wal_autocheckpoint":
+		if n, err := strconv.Atoi(value); err == nil {
+			f.autoCheckpoint = n
+		}
+		return strconv.Itoa(max(f.autoCheckpoint, 0)), nil
+	case "synchronous":
+		// SQLite keeps its own copy, which decides whether it calls Sync.
+		if f.conn == nil || f.conn.GetAutocommit() {
+			f.setLevel(value)
+		}
+	}
+	return "", sqlite3.NOTFOUND
+}
+
+// setLevel takes SQLite's names and numbers; others change nothing.
+func (f *file) setLevel(value string) {
+	switch strings.ToLower(value) {
+	case "0", "off", "no", "false":
+		f.level = wal.SyncOff
+	case "1", "normal", "on", "yes", "true":
+		f.level = wal.SyncNormal
+	case "2", "full", "3", "extra":
+		f.level = wal.SyncFull
+	}
+}
+
+// checkpoint runs a checkpoint in the mode of that name and returns SQLite's
+// three columns.
+func (f *file) checkpoint(ctx context.Context, mode string) (row [3]int64, err error) {
+	if f.tx != nil {
+		return row, sqlite3.LOCKED
+	}
+	m, ok := checkpointModes[strings.ToLower(mode)]
+	if !ok {
+		return row, fmt.Errorf("wal_checkpoint(%s) is not supported yet: use PASSIVE or TRUNCATE", mode)
+	}
+	r, err := f.store.Log().Checkpoint(ctx, m, nil)
+	if err != nil {
+		return row, err
+	}
+	row = [3]int64{0, int64(r.LogFrames), int64(r.Backfilled)}
+	if r.Busy {
+		row[0] = 1
+	}
+	return row, nil
+}
+
+var checkpointModes = map[string]wal.CheckpointMode{
+	"": wal.Passive, "passive": wal.Passive, "truncate": wal.Truncate,
+}
+
+// checkpointFunc is the SQL function behind PRAGMA wal_checkpoint.
+const checkpointFunc = "walnut_wal_checkpoint"
+
+// Init prepares a connection whose statements go through [RewritePragma].
+func Init(c *sqlite3.Conn) error {
+	return c.CreateFunction(checkpointFunc, 2, sqlite3.DIRECTONLY, func(ctx sqlite3.Context, arg ...sqlite3.Value) {
+		row, err := checkpointSchemas(c, arg[0].Text(), arg[1].Text())
+		if err != nil {
+			ctx.ResultError(err)
+			return
+		}
+		ctx.ResultText(fmt.Sprintf("[%d,%d,%d]", row[0], row[1], row[2]))
+	})
+}
+
+// checkpointSchemas checkpoints one schema, or all if it is "", as SQLite does:
+// the counts are those of the first, busy is said for any.
+func checkpointSchemas(c *sqlite3.Conn, schema, mode string) (row [3]int64, err error) {
+	ctx := c.GetInterrupt()
+	if wait := busyTimeout(c); wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, wait)
+		defer cancel()
+	} else if !strings.EqualFold(mode, "passive") && mode != "" {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Millisecond)
+		defer cancel()
+	}
+	row = [3]int64{0, -1, -1}
+	first := true
+	for i := 0; c.DBName(i) != ""; i++ {
+		name := c.DBName(i)
+		if schema != "" && !strings.EqualFold(schema, name) {
+			continue
+		}
+		f, ok := c.Filename(name).DatabaseFile().(*file)
+		if !ok {
+			first = false
+			continue
+		}
+		r, err := f.checkpoint(ctx, mode)
+		if err != nil {
+			return row, err
+		}
+		if first {
+			row[1], row[2], first = r[1], r[2], false
+		}
+		row[0] |= r[0]
+	}
+	if first {
+		return row, fmt.Errorf("unknown database %s", schema)
+	}
+	return row, nil
+}
+
+// busyTimeout asks the connection how long it may wait.
+func busyTimeout(c *sqlite3.Conn) time.Duration {
+	s, _, err := c.Prepare("PRAGMA busy_timeout")
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = s.Close() }()
+	if !s.Step() {
+		return 0
+	}
+	return time.Duration(s.ColumnInt64(0)) * time.Millisecond
+}
+
+var checkpointPragma = regexp.MustCompile(`(?is)^(?:\s|;|--[^\n]*(?:\n|$)|/\*.*?\*/)*PRAGMA\s+(?:["'\[` + "`" + `]?(\w+)["'\]` + "`" + `]?\s*\.\s*)?wal_checkpoint\s*(?:=\s*["']?(\w+)["']?|\(\s*["']?(\w*)["']?\s*\))?\s*(?:;|$)`)
+
+// RewritePragma turns a leading PRAGMA wal_checkpoint into a query that answers
+// with its three columns. tail is what follows the statement.
+func RewritePragma(sql string) (query, tail string, ok bool) {
+	if len(sql) > 4096 || !containsFold(sql, "wal_checkpoint") {
+		return sql, "", false
+	}
+	m := checkpointPragma.FindStringSubmatch(sql)
+	if m == nil {
+		return sql, "", false
+	}
+	query = fmt.Sprintf("WITH c(v) AS MATERIALIZED (SELECT %s('%s', '%s')) SELECT v->>0 AS busy, v->>1 AS log, v->>2 AS checkpointed FROM c",
+		checkpointFunc, m[1], m[2]+m[3])
+	return query, sql[len(m[0]):], true
+}
+
+func containsFold(s, word string) bool {
+	for i := 0; i+len(word) <= len(s); i++ {
+		if strings.EqualFold(s[i:i+len(word)], word) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,71 @@
+// Waiting for the writer's place.
+
+package sqlitevfs
+
+import (
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/walnutdb/walnut/internal/pager"
+)
+
+// busyTick is how often the busy handler is asked while the place is not
+// granted. It is never asked when the place may be: its own sleep would hold
+// up all who wait.
+const busyTick = 5 * time.Millisecond
+
+// wait waits for the request's answer, the connection's interrupt, or a busy
+// handler that gives up; err is what requesting gave. The result is SQLite's
+// code.
+func (f *file) wait(req *pager.WriteRequest, err error) error {
+	if err != nil {
+		return code(err, sqlite3.IOERR_LOCK)
+	}
+	if answer := req.Answer(); answer != nil {
+		if err := f.queue(req, answer); err != nil {
+			return err
+		}
+	}
+	tx, err := req.Begin()
+	if err != nil {
+		return code(err, sqlite3.IOERR_LOCK)
+	}
+	f.tx = tx
+	return nil
+}
+
+func (f *file) queue(req *pager.WriteRequest, answer <-chan error) error {
+	if !f.patient {
+		if f.busy == nil || !f.busy() {
+			req.Cancel()
+			return sqlite3.BUSY
+		}
+		f.patient = true
+	}
+	var interrupted <-chan struct{}
+	if f.conn != nil {
+		interrupted = f.conn.GetInterrupt().Done()
+	}
+	if f.timer == nil {
+		f.timer = time.NewTimer(busyTick)
+	} else {
+		f.timer.Reset(busyTick)
+	}
+	defer f.timer.Stop()
+	for {
+		select {
+		case err := <-answer:
+			return code(err, sqlite3.IOERR_LOCK)
+		case <-interrupted:
+			req.Cancel()
+			return sqlite3.INTERRUPT
+		case <-f.timer.C:
+			if f.busy == nil || !f.busy() {
+				req.Cancel()
+				return sqlite3.BUSY
+			}
+			f.timer.Reset(busyTick)
+		}
+	}
+}

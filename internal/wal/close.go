@@ -1,0 +1,67 @@
+// Closing: the last connection copies everything into the database file and
+// removes the log, as SQLite does, so that a clean start finds none.
+
+package wal
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/walnutdb/walnut/internal/coord"
+)
+
+// Close ends the log. No transaction may be open. If everything could be
+// copied into the database file, the log file is removed; otherwise it stays,
+// for the next open to recover, and the error says why. A log that is
+// poisoned or damaged is closed as it is.
+func (l *Log) Close() error {
+	if l.refused() != nil {
+		return l.closeFile()
+	}
+	emptied, err := l.empty()
+	if cerr := l.closeFile(); err == nil {
+		err = cerr
+	}
+	if err != nil || !emptied || l.file == nil {
+		return err
+	}
+	if err := l.cfg.FS.Remove(l.path); err != nil {
+		return fmt.Errorf("remove the log after its last checkpoint: %w", err)
+	}
+	if err := l.cfg.FS.SyncDir(l.dir); err != nil {
+		return fmt.Errorf("sync the directory %s: %w", l.dir, err)
+	}
+	return nil
+}
+
+func (l *Log) closeFile() error {
+	if l.file == nil {
+		return nil
+	}
+	return l.file.Close()
+}
+
+// empty backfills the whole log and reports whether nobody needs it any more.
+// Checkpoint lock and writer's place stay taken: nothing comes after it.
+func (l *Log) empty() (bool, error) {
+	if !l.co.TryLockCheckpoint() {
+		return false, fmt.Errorf("%w: a checkpoint is running", coord.ErrBusy)
+	}
+	req, err := l.co.RequestWriter(coord.MaintenanceRequest, 0)
+	if err != nil {
+		return false, err
+	}
+	if req != nil {
+		req.Cancel()
+		return false, fmt.Errorf("%w: a write transaction is open", coord.ErrBusy)
+	}
+	if err := l.drain(); err != nil {
+		return false, err
+	}
+	if waited, err := l.backfill(context.Background(), nil); err != nil {
+		return false, fmt.Errorf("last checkpoint of %s: %w", l.cfg.DB.Name(), err)
+	} else if waited != "" {
+		return false, fmt.Errorf("%w: the log waits for %s", coord.ErrBusy, waited)
+	}
+	return l.co.ClaimMarks(), nil
+}

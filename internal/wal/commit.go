@@ -1,0 +1,373 @@
+// Group commit: accept, append, sync, publish, finalize (DESIGN section 4).
+//
+// The leadership is a token: mu.leading is true while somebody has it. Its
+// holder is the only one who appends frames, syncs them and publishes commits.
+// It is taken by whoever is accepted while nobody leads, and handed, under mu,
+// to a commit that is not covered yet or to a waiting checkpoint; so that no
+// accepted commit is ever without a leader.
+
+package wal
+
+import (
+	"fmt"
+
+	"github.com/walnutdb/walnut/internal/coord"
+	"github.com/walnutdb/walnut/internal/walformat"
+)
+
+// commit is an accepted transaction until it is published.
+type commit struct {
+	first, end walformat.FrameNo
+	seq        coord.CommitSeq
+	level      SyncLevel
+	dbSize     uint32
+	frames     []Frame
+	bytes      int64
+
+	// ready wakes the committer: true makes it the leader, false says that it
+	// is finished; at most one of each is sent, and it has room for both. Nil
+	// for the one that led from the start.
+	ready chan bool
+	// Guarded by Log.mu until finished.
+	watchers chan struct{}
+	err      error
+}
+
+// watch returns a channel that is closed when the commit is finished.
+// REQUIRES mu.
+func (c *commit) watch() <-chan struct{} {
+	if c.watchers == nil {
+		c.watchers = make(chan struct{})
+	}
+	return c.watchers
+}
+
+// finish tells the committer and all watchers. REQUIRES mu.
+func (c *commit) finish(err error) {
+	c.err = err
+	if c.ready != nil {
+		c.ready <- false
+	}
+	if c.watchers != nil {
+		close(c.watchers)
+	}
+}
+
+// CommitOptions change one commit.
+type CommitOptions struct {
+	Level SyncLevel
+	// AutoCheckpoint runs a PASSIVE checkpoint after the commit if that many
+	// frames or more are not backfilled; 0 or less: never.
+	AutoCheckpoint int
+	// Pin takes a read mark for the committed state before anybody can build
+	// on it.
+	Pin bool
+}
+
+// Commit commits the frames, the last of them as the commit frame, with the
+// database size dbSize in pages, and gives the writer's place up. It returns
+// when the commit is published, with the state that it made and, if asked for,
+// a mark that protects it. frames must not be empty and must have been
+// reserved.
+//
+// An error from before the acceptance means that nothing happened. After it,
+// the error is ErrCommitUnknown.
+func (w *Writer) Commit(frames []Frame, dbSize uint32, o CommitOptions) (*coord.State, coord.Mark, error) {
+	l := w.log
+	c := &commit{level: o.Level, dbSize: dbSize, frames: frames}
+	leads, err := l.accept(w.Base, c)
+	if err != nil {
+		l.co.ReleaseWriter()
+		return nil, coord.NoMark, err
+	}
+	mark := coord.NoMark
+	if o.Pin {
+		mark = l.co.Pin(c.end)
+	}
+	l.co.Accepted(c.seq)
+	early := l.co.EarlyRelease()
+	if early {
+		l.co.ReleaseWriter()
+	}
+	if leads || <-c.ready {
+		l.lead(c, false)
+	}
+	if !early {
+		l.co.ReleaseWriter()
+	}
+	if c.err != nil {
+		l.co.EndRead(mark)
+		return nil, coord.NoMark, c.err
+	}
+	st := &coord.State{Index: w.Base.Index, Snapshot: coord.Snapshot{
+		Gen: w.Base.Gen, MaxFrame: c.end, DBSize: dbSize, Seq: c.seq,
+	}}
+	if o.AutoCheckpoint > 0 {
+		l.autoCheckpoint(walformat.FrameNo(o.AutoCheckpoint))
+	}
+	return st, mark, nil
+}
+
+// accept numbers the transaction, enters it into the index and the pending
+// list, and says whether the caller leads. REQUIRES the writer's place.
+func (l *Log) accept(base *coord.State, c *commit) (leads bool, err error) {
+	f := base.MaxFrame
+	for i := range c.frames {
+		f++
+		base.Index.Add(c.frames[i].Page, f)
+		c.bytes += int64(len(c.frames[i].Data))
+	}
+	c.first, c.end, c.seq = base.MaxFrame+1, f, base.Seq+1
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.failed != nil {
+		return false, l.mu.failed
+	}
+	l.mu.accepted, l.mu.seq, l.mu.dbSize = c.end, c.seq, c.dbSize
+	l.mu.inflight = append(l.mu.inflight, c)
+	l.mu.pendingBytes += c.bytes
+	if !l.mu.leading {
+		l.mu.leading = true
+		return true, nil
+	}
+	c.ready = make(chan bool, 2)
+	return false, nil
+}
+
+// lead is one round as the leader: append what is pending, sync if self or
+// mustSync needs it, publish what is covered, hand the leadership on. self is
+// finished when it returns; it is nil for a checkpoint. REQUIRES leadership.
+func (l *Log) lead(self *commit, mustSync bool) {
+	if err := l.appendPending(); err != nil {
+		l.poison("append to", err)
+		return
+	}
+	if mustSync || l.needsSync(self) {
+		if l.syncAppended() != nil {
+			return
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.failed != nil {
+		return
+	}
+	l.publishLocked()
+	l.handOverLocked()
+}
+
+// appendPending writes all accepted frames that are not in the file yet, with
+// as few vectored writes as possible. REQUIRES leadership.
+func (l *Log) appendPending() error {
+	l.mu.Lock()
+	if l.mu.failed != nil {
+		defer l.mu.Unlock()
+		return l.mu.failed
+	}
+	// A copy: acceptances may move the slice's elements meanwhile.
+	list := append([]*commit(nil), l.mu.inflight[l.mu.nAppended:]...)
+	sum, start, idx := l.mu.sum, l.mu.appended, l.mu.idx
+	l.mu.Unlock()
+	if len(list) == 0 {
+		return nil
+	}
+
+	h := l.hdr.Load()
+	end := list[len(list)-1].end
+	n := int(end - start)
+	if cap(l.heads) < n*walformat.FrameHeaderSize {
+		l.heads = make([]byte, n*walformat.FrameHeaderSize)
+	}
+	vec, heads, bytes, f := l.vec[:0], l.heads[:n*walformat.FrameHeaderSize], int64(0), start
+	for _, c := range list {
+		for i := range c.frames {
+			f++
+			size := uint32(0)
+			if f == c.end {
+				size = c.dbSize
+			}
+			head := heads[:walformat.FrameHeaderSize]
+			heads = heads[walformat.FrameHeaderSize:]
+			sum = h.EncodeFrame(head, sum, c.frames[i].Page, size, c.frames[i].Data)
+			idx.SetSum(f, sum)
+			vec = append(vec, head, c.frames[i].Data)
+		}
+		bytes += c.bytes
+	}
+	written, err := l.file.WriteVAt(vec, int64(h.FrameOffset(start+1)))
+	clear(vec)
+	l.vec = vec
+	if err != nil {
+		return err
+	}
+	l.stats.frames.Add(uint64(n))
+	l.stats.appendBytes.Add(uint64(written))
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.failed != nil {
+		return l.mu.failed
+	}
+	l.mu.appended, l.mu.sum = end, sum
+	l.mu.nAppended += len(list)
+	l.mu.pendingBytes -= bytes
+	l.appendedEnd.Store(uint32(end))
+	return nil
+}
+
+// needsSync reports whether a commit at SyncFull up to self is not durable.
+func (l *Log) needsSync(self *commit) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.mu.inflight[:l.mu.nAppended] {
+		if c.level == SyncFull && c.end > l.mu.durable {
+			return true
+		}
+		if c == self {
+			break
+		}
+	}
+	return false
+}
+
+// syncAppended makes everything that is appended now durable. The end is noted
+// before the sync begins: what is appended beside it is not covered.
+// REQUIRES leadership.
+func (l *Log) syncAppended() error {
+	l.mu.Lock()
+	end := l.mu.appended
+	l.mu.Unlock()
+	if err := l.syncFile("sync of"); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.durable = max(l.mu.durable, end)
+	return nil
+}
+
+// publishLocked publishes, in log order, what is durable, or appended and not
+// at SyncFull, in one step, and finishes those commits. REQUIRES mu and
+// leadership.
+func (l *Log) publishLocked() {
+	n := 0
+	for n < l.mu.nAppended {
+		if c := l.mu.inflight[n]; c.level == SyncFull && c.end > l.mu.durable {
+			break
+		}
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	last := l.mu.inflight[n-1]
+	l.co.Publish(func(s *coord.State) bool {
+		s.Gen, s.Index = l.mu.gen, l.mu.idx
+		s.MaxFrame, s.Sum = last.end, l.mu.idx.Sum(last.end)
+		s.DBSize, s.Seq = last.dbSize, last.seq
+		return true
+	})
+	l.stats.commits.Add(uint64(n))
+	l.stats.groups.Add(1)
+	if uint64(n) > l.stats.maxGroup.Load() {
+		l.stats.maxGroup.Store(uint64(n))
+	}
+	for i, c := range l.mu.inflight[:n] {
+		c.finish(nil)
+		l.mu.inflight[i] = nil
+	}
+	l.mu.inflight = l.mu.inflight[n:]
+	l.mu.nAppended -= n
+	if len(l.mu.inflight) == 0 {
+		l.mu.inflight = nil
+	}
+}
+
+// handOverLocked gives the leadership to a commit that is not covered, to a
+// waiting checkpoint, or up. REQUIRES mu and leadership.
+func (l *Log) handOverLocked() {
+	switch {
+	case len(l.mu.inflight) > 0:
+		l.mu.inflight[0].ready <- true
+	case len(l.mu.leadWaiters) > 0:
+		w := l.mu.leadWaiters[0]
+		l.mu.leadWaiters = l.mu.leadWaiters[1:]
+		w <- true
+	default:
+		l.mu.leading = false
+	}
+}
+
+// takeLead waits for the leadership; it fails only if the log did.
+func (l *Log) takeLead() error {
+	l.mu.Lock()
+	if err := l.mu.failed; err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	if !l.mu.leading {
+		l.mu.leading = true
+		l.mu.Unlock()
+		return nil
+	}
+	w := make(chan bool, 1)
+	l.mu.leadWaiters = append(l.mu.leadWaiters, w)
+	l.mu.Unlock()
+	if <-w {
+		return nil
+	}
+	return l.Failed()
+}
+
+// tryLead takes the leadership if nobody has it.
+func (l *Log) tryLead() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.failed != nil || l.mu.leading {
+		return false
+	}
+	l.mu.leading = true
+	return true
+}
+
+// dropLead hands the leadership on. REQUIRES leadership.
+func (l *Log) dropLead() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.failed == nil {
+		l.handOverLocked()
+	}
+}
+
+// syncTo returns once the frames of generation gen up to f are durable, by
+// leading a sync of its own or because one covered them.
+func (l *Log) syncTo(gen coord.Generation, f walformat.FrameNo) error {
+	if done, err := l.covered(gen, f); done || err != nil {
+		return err
+	}
+	if err := l.takeLead(); err != nil {
+		return err
+	}
+	if done, _ := l.covered(gen, f); done {
+		l.dropLead()
+		return nil
+	}
+	l.lead(nil, true)
+	done, err := l.covered(gen, f)
+	if err == nil && !done {
+		err = fmt.Errorf("wal: a sync did not cover frame %d", f)
+	}
+	return err
+}
+
+// covered reports whether frame f of generation gen is durable: tickets of an
+// older generation are, since a restart requires it.
+func (l *Log) covered(gen coord.Generation, f walformat.FrameNo) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.gen > gen || l.mu.durable >= f {
+		return true, nil
+	}
+	return false, l.mu.failed
+}

@@ -1,0 +1,108 @@
+// Reading: a page as of a snapshot. Whatever comes out of the log is verified
+// against its checksum first; damage is reported, not served.
+
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/walnutdb/walnut/internal/coord"
+	"github.com/walnutdb/walnut/internal/walformat"
+)
+
+// ReadPage fills dst, which is as long as a page, with page n as of the
+// snapshot st. inFile says that the reader is in slot 0 and may use the
+// database file only. The caller holds a mark for st, or the writer's place
+// with st as its base.
+func (l *Log) ReadPage(st *coord.State, inFile bool, n walformat.PageNo, dst []byte) error {
+	if !inFile {
+		if f := st.Index.Lookup(n, st.MaxFrame); f != 0 {
+			return l.readFrame(st, f, n, dst)
+		}
+	}
+	return l.readDB(n, dst)
+}
+
+// PageFrame returns the frame that holds page n as of st, 0 if the database
+// file does.
+func PageFrame(st *coord.State, inFile bool, n walformat.PageNo) walformat.FrameNo {
+	if inFile {
+		return 0
+	}
+	return st.Index.Lookup(n, st.MaxFrame)
+}
+
+// readDB reads page n of the database file. What the file is too short for is
+// zero: a page that was never written.
+func (l *Log) readDB(n walformat.PageNo, dst []byte) error {
+	off := int64(n-1) * int64(len(dst))
+	k, err := l.cfg.DB.ReadAt(dst, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read page %d of %s at offset %d: %w", n, l.cfg.DB.Name(), off, err)
+	}
+	clear(dst[k:])
+	return nil
+}
+
+// readFrame reads frame f, which holds page n, from memory if it is not
+// appended yet.
+func (l *Log) readFrame(st *coord.State, f walformat.FrameNo, n walformat.PageNo, dst []byte) error {
+	if uint32(f) > l.appendedEnd.Load() {
+		if found, err := l.readPending(f, dst); found || err != nil {
+			return err
+		}
+	}
+	h := l.hdr.Load()
+	buf := getFrameBuf(h.FrameSize())
+	defer putFrameBuf(buf)
+	if err := l.loadFrame(h, st.Index, f, n, *buf); err != nil {
+		return err
+	}
+	copy(dst, (*buf)[walformat.FrameHeaderSize:])
+	return nil
+}
+
+// loadFrame reads frame f with its header into buf and verifies that it is the
+// frame that was written: page, salts and the checksum chain.
+func (l *Log) loadFrame(h *walformat.Header, idx *coord.Index, f walformat.FrameNo, n walformat.PageNo, buf []byte) error {
+	off := int64(h.FrameOffset(f))
+	if _, err := l.file.ReadAt(buf, off); err != nil {
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("%w: %s ends inside frame %d (page %d) at offset %d", ErrCorrupt, l.path, f, n, off)
+		}
+		return fmt.Errorf("read frame %d of %s at offset %d: %w", f, l.path, off, err)
+	}
+	hd, err := walformat.VerifyFrame(h, idx.Sum(f-1), buf[:walformat.FrameHeaderSize], buf[walformat.FrameHeaderSize:])
+	if err == nil && hd.Page != n {
+		err = fmt.Errorf("it holds page %d", hd.Page)
+	}
+	if err == nil && hd.Sum != idx.Sum(f) {
+		err = errors.New("its checksum is not the one that was written")
+	}
+	if err != nil {
+		return fmt.Errorf("%w: frame %d of %s (page %d) at offset %d: %w", ErrCorrupt, f, l.path, n, off, err)
+	}
+	return nil
+}
+
+// readPending copies the page of a frame that is accepted and not appended.
+// It is false if the frame has been appended meanwhile.
+func (l *Log) readPending(f walformat.FrameNo, dst []byte) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.failed != nil {
+		return false, l.mu.failed
+	}
+	if f <= l.mu.appended {
+		return false, nil
+	}
+	for i := len(l.mu.inflight) - 1; i >= 0; i-- {
+		if c := l.mu.inflight[i]; f >= c.first {
+			copy(dst, c.frames[f-c.first].Data)
+			return true, nil
+		}
+	}
+	return false, fmt.Errorf("wal: frame %d is neither appended nor pending", f)
+}

@@ -1,0 +1,181 @@
+// Recovery: from the files that a crash left to a log that takes commits.
+//
+// [Inspect] reads and changes nothing, so that a pair that must be refused is
+// left as it is. [Recovered.Start] then makes what was recovered durable,
+// whatever the page cache says of it: an earlier process may have met a failed
+// sync, after which reads show what the disk never got. Then it cuts the tail
+// by writing zeros (a truncation to a size that the cache already shows writes
+// nothing), syncs, and only then publishes. Recovering twice gives the same
+// state; the database file is not written.
+
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/internal/coord"
+	"github.com/walnutdb/walnut/internal/walformat"
+)
+
+// Recovered is a log that was read and not changed.
+type Recovered struct {
+	// Scan is what was found. Its zero value stands for "no log file".
+	Scan ScanResult
+	// Exists: there is a log file, be it empty.
+	Exists bool
+
+	fsys disk.FS
+	path string
+	file disk.File
+	idx  *coord.Index
+}
+
+// Inspect reads the log at path, if there is one. An unknown format version is
+// an error that wraps walformat.ErrVersion.
+func Inspect(fsys disk.FS, path string) (*Recovered, error) {
+	r := &Recovered{fsys: fsys, path: path, idx: coord.NewIndex(walformat.Checksum{})}
+	f, err := fsys.Open(path, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the log: %w", err)
+	}
+	r.file, r.Exists = f, true
+	size, err := f.Size()
+	if err == nil {
+		r.Scan, err = Scan(f, size, r.enter)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("read the log %s: %w", path, err)
+	}
+	r.idx.SetBase(r.Scan.Header.Sum)
+	return r, nil
+}
+
+// enter puts one committed transaction into the index.
+func (r *Recovered) enter(t ScanTx) {
+	for i, p := range t.Pages {
+		f := t.First + walformat.FrameNo(i)
+		r.idx.Add(p, f)
+		r.idx.SetSum(f, t.Sums[i])
+	}
+}
+
+// Close closes a log that is not started.
+func (r *Recovered) Close() error {
+	if r.file == nil {
+		return nil
+	}
+	return r.file.Close()
+}
+
+// ReadPage fills dst with the beginning of page n as the log has it; false if
+// no committed frame holds it.
+func (r *Recovered) ReadPage(n walformat.PageNo, dst []byte) (bool, error) {
+	f := r.idx.Lookup(n, r.Scan.Committed)
+	if f == 0 {
+		return false, nil
+	}
+	off := int64(r.Scan.Header.FrameOffset(f)) + walformat.FrameHeaderSize
+	if _, err := r.file.ReadAt(dst, off); err != nil {
+		return false, fmt.Errorf("read frame %d of %s at offset %d: %w", f, r.path, off, err)
+	}
+	return true, nil
+}
+
+// Start makes the recovered state durable and publishes it. On an error the
+// log file is closed. With Config.Damage set, nothing is written.
+func (r *Recovered) Start(cfg Config) (*Log, error) {
+	l := &Log{cfg: cfg, path: r.path, dir: filepath.Dir(r.path), file: r.file, lastHdr: r.Scan.Header}
+	l.pageSize.Store(int32(cfg.PageSize))
+	if cow, ok := cfg.FS.(disk.CopyOnWriter); ok {
+		l.copyOnWrite = cow.CopyOnWrite(l.dir)
+	}
+	end := r.Scan.Committed
+	if end > 0 {
+		h := r.Scan.Header
+		l.hdr.Store(&h)
+	}
+	if cfg.Damage == nil && r.Scan.FileSize > 0 {
+		if err := l.settle(r); err != nil {
+			_ = r.file.Close()
+			return nil, fmt.Errorf("recover %s: %w", r.path, err)
+		}
+	}
+	st := coord.State{Index: r.idx, Snapshot: coord.Snapshot{
+		Gen: 1, MaxFrame: end, DBSize: cfg.DBSize, Sum: r.idx.Sum(end),
+	}}
+	if end > 0 {
+		st.DBSize = r.Scan.DBSize
+	}
+	l.mu.gen, l.mu.idx, l.mu.dbSize = st.Gen, r.idx, st.DBSize
+	l.mu.accepted, l.mu.appended, l.mu.durable, l.mu.sum = end, end, end, st.Sum
+	l.appendedEnd.Store(uint32(end))
+	l.co = coord.NewInProcess(st)
+	return l, nil
+}
+
+// settle makes the recovered frames durable and cuts everything behind them.
+func (l *Log) settle(r *Recovered) error {
+	var end walformat.Offset
+	if r.Scan.Committed > 0 {
+		end = r.Scan.Header.EndOffset(r.Scan.Committed)
+		if err := l.rewrite(end); err != nil {
+			return err
+		}
+	} else {
+		// The header on disk may still be an older one than the one that was
+		// read, whose frames may follow it. A fresh one comes first, and only
+		// under it are they cut.
+		h := l.nextHeader()
+		buf := make([]byte, walformat.HeaderSize)
+		h.Encode(buf)
+		if _, err := l.file.WriteVAt([][]byte{buf}, 0); err != nil {
+			return fmt.Errorf("write a fresh header: %w", err)
+		}
+		if err := l.syncFile("sync the fresh header of"); err != nil {
+			return err
+		}
+		l.lastHdr = h
+		l.hdr.Store(&h)
+		r.idx.SetBase(h.Sum)
+		end = walformat.HeaderSize
+	}
+	size := walformat.Offset(r.Scan.FileSize)
+	if size > end {
+		if _, err := l.zeroFill(end, size); err != nil {
+			return fmt.Errorf("cut the log at byte %d: %w", end, err)
+		}
+	}
+	if err := l.syncFile("sync the recovered frames of"); err != nil {
+		return err
+	}
+	// A process may have been killed before it synced the directory.
+	if err := l.cfg.FS.SyncDir(l.dir); err != nil {
+		return fmt.Errorf("sync the directory %s: %w", l.dir, err)
+	}
+	l.reserved = max(size, end)
+	return nil
+}
+
+// rewrite writes the log up to end over itself.
+func (l *Log) rewrite(end walformat.Offset) error {
+	buf := make([]byte, min(int64(end), scanReadSize))
+	for off := int64(0); off < int64(end); {
+		part := buf[:min(int64(len(buf)), int64(end)-off)]
+		if err := scanReadAt(l.file, part, off); err != nil {
+			return err
+		}
+		if _, err := l.file.WriteVAt([][]byte{part}, off); err != nil {
+			return fmt.Errorf("write recovered frames again at offset %d: %w", off, err)
+		}
+		off += int64(len(part))
+	}
+	return nil
+}

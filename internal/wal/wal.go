@@ -1,0 +1,283 @@
+// Package wal is the write-ahead log of one database: recovery, reading,
+// group commit, checkpoint and restart.
+//
+// # The parts
+//
+//	scan.go        reads a log up to its last valid commit
+//	recover.go     makes what was recovered durable, cuts the tail, publishes
+//	read.go        a page as of a snapshot, verified
+//	write.go       the writer's place, the base of a transaction, log space
+//	commit.go      accept, append, sync, publish, finalize
+//	checkpoint.go  backfill, TRUNCATE, closing
+//	restart.go     a new generation
+//
+// # A commit
+//
+// The holder of the writer's place prepares its frames and reserves log space
+// for them ([Writer.Reserve]), then [Writer.Commit] accepts the transaction:
+// frame numbers and a commit sequence are given, later writers build on it,
+// and the place passes on. Nothing was written yet. One of the committers
+// that wait, the leader, appends everything that is pending with one vectored
+// write, syncs, publishes what is covered, wakes those who are, and hands the
+// leadership to one who is not. Nobody else writes frames or syncs the log
+// for commits.
+//
+// # Invariants
+//
+//  1. nBackfill <= safe <= published <= appended <= accepted, in one
+//     generation; published <= durable for commits at SyncFull.
+//  2. Frames beyond the last commit never verify after a restart of the
+//     process: recovery cuts them, durably, before it publishes.
+//  3. The database file is written only up to frames that are durable in the
+//     log; the log is reused only after the database file is synced, and
+//     frames of a new generation are written only after its header is synced.
+//  4. After a failed append or sync the log is poisoned: every accepted and
+//     unpublished commit gets ErrCommitUnknown, all further writes
+//     ErrLogFailed, until it is closed and recovered. Nothing is retried.
+//
+// Locks are taken in the order of package coord; [Log.mu] comes after the
+// writer's place, [Log.syncMu] before mu.
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/internal/coord"
+	"github.com/walnutdb/walnut/internal/walformat"
+)
+
+// ErrLogFailed says that an earlier append or sync of the log failed: the
+// device did not keep what it was given. Reads of published snapshots go on;
+// every write is refused until the database is closed by all and opened
+// again, which recovers the log.
+var ErrLogFailed = errors.New("log failed: close the database and open it again to recover")
+
+// ErrCommitUnknown says that the append or the sync of an accepted commit
+// failed. Whether the transaction survives is decided when the database is
+// opened again; it survives as a whole or not at all.
+var ErrCommitUnknown = errors.New("outcome of the commit is unknown until the database is opened again")
+
+// ErrCorrupt marks damage in the log or the database file. The text names the
+// file, the frame or page, and the offset.
+var ErrCorrupt = errors.New("database is damaged")
+
+// SyncLevel says when a commit returns.
+type SyncLevel uint8
+
+const (
+	// SyncFull: the commit is on disk before it returns.
+	SyncFull SyncLevel = iota
+	// SyncNormal: the commit is written to the log file, and synced by a later
+	// SyncFull commit or checkpoint. A power failure may lose it, but never
+	// a part of it nor one before it only.
+	SyncNormal
+	// SyncOff writes as SyncNormal does.
+	SyncOff
+)
+
+func (l SyncLevel) String() string {
+	switch l {
+	case SyncFull:
+		return "full"
+	case SyncNormal:
+		return "normal"
+	case SyncOff:
+		return "off"
+	}
+	return fmt.Sprintf("SyncLevel(%d)", uint8(l))
+}
+
+// Config is what a [Log] needs of its surroundings.
+type Config struct {
+	FS disk.FS
+	// DB is the database file, exclusively locked.
+	DB disk.File
+	// PageSize of the database in bytes. It may be changed by SetPageSize
+	// while the database is empty.
+	PageSize int
+	// DBSize in pages, of the database file, used if the log has no commit.
+	DBSize uint32
+	// Damage, if not nil, refuses writes and checkpoints with this error:
+	// something is wrong that reading survives.
+	Damage error
+}
+
+// Log is the write-ahead log of one open database. It is safe for concurrent
+// use, as each method says.
+type Log struct {
+	cfg Config
+	dir string
+	// path of the log file.
+	path string
+	co   *coord.InProcess
+
+	// pageSize of the database. Changes only while the database is empty,
+	// under the writer's place.
+	pageSize atomic.Int32
+	// hdr is the header of the current generation; nil before the log has one.
+	// Changes under the writer's place and the leadership, with no mark held.
+	hdr atomic.Pointer[walformat.Header]
+	// lastHdr is the newest header ever written or read, for the next salts.
+	// Guarded by the writer's place.
+	lastHdr walformat.Header
+	// file is the log; nil until it is created, under the writer's place.
+	// Readers meet it only after a frame was published.
+	file disk.File
+	// reserved is the end of the zero-filled log. Guarded by the place.
+	reserved walformat.Offset
+	// copyOnWrite: filling ahead gains nothing here.
+	copyOnWrite bool
+
+	// syncMu is held around every sync of the log file, until its failure has
+	// poisoned the log: a failure is reported to one caller only, and no other
+	// may take its own success for the truth.
+	syncMu sync.Mutex
+
+	// appendedEnd mirrors mu.appended for readers without the lock.
+	appendedEnd atomic.Uint32
+
+	mu struct {
+		sync.Mutex
+		gen coord.Generation
+		// idx is the index of gen.
+		idx *coord.Index
+		// accepted state: changed under the writer's place too.
+		accepted walformat.FrameNo
+		seq      coord.CommitSeq
+		dbSize   uint32
+		// appended: written to the file; sum is the checksum there.
+		appended walformat.FrameNo
+		sum      walformat.Checksum
+		// durable: covered by a sync, in gen.
+		durable walformat.FrameNo
+		// inflight holds the commits accepted and not published, in order; the
+		// first nAppended of them are appended.
+		inflight     []*commit
+		nAppended    int
+		pendingBytes int64
+		// leading: somebody is the leader.
+		leading bool
+		// leadWaiters want the leadership for a sync or a restart: true is
+		// sent to one that has it now, false if the log failed.
+		leadWaiters []chan bool
+		failed      error
+	}
+
+	// Owned by the leader.
+	heads []byte
+	vec   [][]byte
+
+	stats counters
+}
+
+// counters behind Stats.
+type counters struct {
+	commits, groups, syncs, frames, appendBytes  atomic.Uint64
+	checkpoints, backfilledPages, restarts       atomic.Uint64
+	checkpointErrs, extensions, maxGroup, dbSync atomic.Uint64
+}
+
+// Stats are counts since the log was opened, and its present state.
+type Stats struct {
+	Published coord.Snapshot
+	// Accepted, Appended and Durable are the ends of the log, as frames.
+	Accepted, Appended, Durable walformat.FrameNo
+	// LogBytes is the size of the log file, zero-filled part included.
+	LogBytes int64
+	// ReadersInFile and ReadersInLog count the held read marks.
+	ReadersInFile, ReadersInLog int
+	QueuedWriters               int
+	// Commits were published; Groups are the rounds that published them.
+	Commits, Groups, MaxGroup uint64
+	// LogSyncs, DBSyncs count syncs of the two files.
+	LogSyncs, DBSyncs uint64
+	// Frames and AppendBytes went to the log.
+	Frames, AppendBytes uint64
+	// Checkpoints moved BackfilledPages pages; CheckpointErrors failed.
+	Checkpoints, BackfilledPages, CheckpointErrors uint64
+	Restarts, Extensions                           uint64
+	// Failed is what poisoned the log, or nil.
+	Failed error
+}
+
+// Stats returns the counts. They are read one by one, not at one instant.
+func (l *Log) Stats() Stats {
+	c := &l.stats
+	s := Stats{
+		Published: l.co.Published().Snapshot, QueuedWriters: l.co.Queued(),
+		Commits: c.commits.Load(), Groups: c.groups.Load(), MaxGroup: c.maxGroup.Load(),
+		LogSyncs: c.syncs.Load(), DBSyncs: c.dbSync.Load(), Frames: c.frames.Load(), AppendBytes: c.appendBytes.Load(),
+		Checkpoints: c.checkpoints.Load(), BackfilledPages: c.backfilledPages.Load(),
+		CheckpointErrors: c.checkpointErrs.Load(), Restarts: c.restarts.Load(), Extensions: c.extensions.Load(),
+	}
+	s.ReadersInFile, s.ReadersInLog = l.co.Readers()
+	l.mu.Lock()
+	s.Accepted, s.Appended, s.Durable, s.Failed = l.mu.accepted, l.mu.appended, l.mu.durable, l.mu.failed
+	hasFile := l.mu.gen > 0 && s.Published.MaxFrame > 0
+	l.mu.Unlock()
+	if hasFile {
+		s.LogBytes, _ = l.file.Size()
+	}
+	return s
+}
+
+// Coordinator returns the coordination of this database.
+func (l *Log) Coordinator() coord.Coordinator { return l.co }
+
+// PageSize of the database in bytes.
+func (l *Log) PageSize() int { return int(l.pageSize.Load()) }
+
+// Failed returns what poisoned the log, or nil.
+func (l *Log) Failed() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.failed
+}
+
+// refused returns the error that a write or a checkpoint gets, if any.
+func (l *Log) refused() error {
+	if l.cfg.Damage != nil {
+		return l.cfg.Damage
+	}
+	return l.Failed()
+}
+
+// poison marks the log as failed and releases everybody who waits for it.
+// What cause was is kept; later causes change nothing.
+func (l *Log) poison(what string, cause error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.poisonLocked(what, cause)
+}
+
+func (l *Log) poisonLocked(what string, cause error) error {
+	if l.mu.failed == nil {
+		l.mu.failed = fmt.Errorf("%w (%s %s: %w)", ErrLogFailed, what, filepath.Base(l.path), cause)
+	}
+	for _, c := range l.mu.inflight {
+		c.finish(fmt.Errorf("%w (%s %s: %w)", ErrCommitUnknown, what, filepath.Base(l.path), cause))
+	}
+	l.mu.inflight, l.mu.nAppended, l.mu.pendingBytes = nil, 0, 0
+	for _, w := range l.mu.leadWaiters {
+		w <- false
+	}
+	l.mu.leadWaiters = nil
+	return l.mu.failed
+}
+
+// syncFile syncs the log file. A failure poisons the log before anybody else
+// may sync it.
+func (l *Log) syncFile(what string) error {
+	l.syncMu.Lock()
+	defer l.syncMu.Unlock()
+	l.stats.syncs.Add(1)
+	if err := l.file.SyncData(); err != nil {
+		return l.poison(what, err)
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package walnut
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/internal/wal"
+	"github.com/walnutdb/walnut/internal/walformat"
+)
+
+// SyncLevel says when a commit returns: see the constants.
+type SyncLevel = wal.SyncLevel
+
+const (
+	// SyncFull, the default: a commit is on disk before it returns.
+	SyncFull = wal.SyncFull
+	// SyncNormal: a commit is written before it returns, and synced by a later
+	// full commit or checkpoint. A power failure may lose the last commits, in
+	// order and each as a whole; a crash of the process loses none.
+	SyncNormal = wal.SyncNormal
+	// SyncOff promises what SyncNormal does.
+	SyncOff = wal.SyncOff
+)
+
+// CheckpointMode is one of SQLite's checkpoint modes.
+type CheckpointMode = wal.CheckpointMode
+
+const (
+	// CheckpointPassive copies what it can and waits for nobody.
+	CheckpointPassive = wal.Passive
+	// CheckpointTruncate waits for the writer and for readers, copies
+	// everything and cuts the log to zero bytes.
+	CheckpointTruncate = wal.Truncate
+)
+
+// CheckpointResult is what a checkpoint did.
+type CheckpointResult = wal.CheckpointResult
+
+// PageNo is a page number, from 1.
+type PageNo = walformat.PageNo
+
+// FrameNo is the number of a frame in the log, from 1.
+type FrameNo = walformat.FrameNo
+
+// Defaults of [Options].
+const (
+	DefaultPageSize       = 4096
+	DefaultBusyTimeout    = time.Minute
+	DefaultAutoCheckpoint = 1000
+)
+
+// Options of [Open]. The zero value, and nil, are the defaults.
+type Options struct {
+	// FS is where the files are; nil is the operating system's file system.
+	FS disk.FS
+	// PageSize of a database that is created, in bytes: a power of two from
+	// 512 to 65536; 0 is DefaultPageSize. It does not change a database that
+	// is there.
+	PageSize int
+	// MustExist refuses to create the database.
+	MustExist bool
+	// Sync is the level of commits that do not say their own.
+	Sync SyncLevel
+	// BusyTimeout is how long a write transaction waits for the writer's place
+	// if its context does not end before: 0 is DefaultBusyTimeout, a negative
+	// value does not wait.
+	BusyTimeout time.Duration
+	// AutoCheckpoint runs a passive checkpoint after a commit that leaves that
+	// many frames or more in the log alone: 0 is DefaultAutoCheckpoint, a
+	// negative value turns it off.
+	AutoCheckpoint int
+	// NoAutoRestart forbids this DB's writers to restart a log that is fully
+	// backfilled.
+	NoAutoRestart bool
+}
+
+func (o *Options) withDefaults() (Options, error) {
+	var r Options
+	if o != nil {
+		r = *o
+	}
+	if r.FS == nil {
+		r.FS = disk.OS()
+	}
+	if r.PageSize == 0 {
+		r.PageSize = DefaultPageSize
+	}
+	if r.BusyTimeout == 0 {
+		r.BusyTimeout = DefaultBusyTimeout
+	}
+	if r.AutoCheckpoint == 0 {
+		r.AutoCheckpoint = DefaultAutoCheckpoint
+	}
+	if !walformat.ValidPageSize(r.PageSize) {
+		return r, fmt.Errorf("walnut: Options.PageSize is %d: it must be a power of two from 512 to 65536", r.PageSize)
+	}
+	if r.Sync > SyncOff {
+		return r, fmt.Errorf("walnut: Options.Sync is %s: it must be SyncFull, SyncNormal or SyncOff", r.Sync)
+	}
+	return r, nil
+}
+
+// TxOptions of [DB.Begin]. The zero value, and nil, begin a write transaction.
+type TxOptions struct {
+	// ReadOnly begins a read transaction that cannot write.
+	ReadOnly bool
+	// Deferred begins by reading, and asks for the writer's place at the first
+	// Write, which fails with ErrSnapshotStale if another transaction has
+	// committed since.
+	Deferred bool
+	// Sync is the level of the commit; nil is the DB's.
+	Sync *SyncLevel
+	// NoAutoCheckpoint: the commit is not followed by a checkpoint.
+	NoAutoCheckpoint bool
+	// NoAutoRestart: the transaction does not restart the log.
+	NoAutoRestart bool
+}
+
+// CheckpointOptions of [DB.Checkpoint].
+type CheckpointOptions struct {
+	// Progress is called with the pages copied and to copy, from the goroutine
+	// that called Checkpoint.
+	Progress func(done, total int)
+}
