@@ -68,9 +68,13 @@ func (c *conn) prepare(sql string) (p *prepared, tail string, err error) {
 	if keep {
 		flags = sqlite3.PREPARE_PERSISTENT
 	}
-	s, tail, err := c.db.PrepareFlags(text, flags)
+	run, rest, ours := rewritePragma(text)
+	s, tail, err := c.db.PrepareFlags(run, flags)
 	if err != nil || s == nil {
 		return nil, "", err
+	}
+	if ours {
+		tail = rest
 	}
 	tail = skipBlank(tail)
 	return &prepared{Stmt: s, sql: sql, keep: keep && tail == "", nparams: s.BindCount()}, tail, nil

@@ -261,6 +261,9 @@ func (n *Connector) setup(c *conn) error {
 	if err := c.db.BusyTimeout(n.dsn.busy); err != nil {
 		return err
 	}
+	if err := initConn(c.db); err != nil {
+		return err
+	}
 	if err := n.runPragmas(c.db); err != nil {
 		return err
 	}

@@ -3,7 +3,11 @@
 
 package driver
 
-import "github.com/walnutdb/walnut/internal/sqlitevfs"
+import (
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/walnutdb/walnut/internal/sqlitevfs"
+)
 
 // vfsName is the registered name of the VFS that opens database files.
 const vfsName = sqlitevfs.Name
@@ -12,3 +16,10 @@ const vfsName = sqlitevfs.Name
 func holdEngine(path string, mustExist bool) (release func() error, err error) {
 	return sqlitevfs.Hold(path, mustExist)
 }
+
+// initConn registers the functions behind rewritten pragmas.
+func initConn(db *sqlite3.Conn) error { return sqlitevfs.Init(db) }
+
+// rewritePragma turns a leading PRAGMA wal_checkpoint into a query with its
+// three columns; tail is the text after it.
+func rewritePragma(sql string) (query, tail string, ours bool) { return sqlitevfs.RewritePragma(sql) }

@@ -62,6 +62,19 @@ func (s *Store) showPage1(b []byte, off int, seq coord.CommitSeq, valid bool) {
 	copy(b[:n], head[off:off+n])
 }
 
+// fixChecksum renews the checksum in the last 8 bytes of page 1, in databases
+// that keep one there (8 reserved bytes: SQLite's cksumvfs, which go-sqlite3
+// has built in), after the engine has changed the page.
+func fixChecksum(page1 []byte) {
+	if page1[20] != 8 {
+		return
+	}
+	n := len(page1) - 8
+	sum := walformat.LittleEndian.Sum(walformat.Checksum{}, page1[:n])
+	binary.LittleEndian.PutUint32(page1[n:], sum.S0)
+	binary.LittleEndian.PutUint32(page1[n+4:], sum.S1)
+}
+
 // sizeValid reports whether the page count in the header of page 1 counts.
 func sizeValid(page1 []byte) bool {
 	return string(page1[24:28]) == string(page1[92:96])

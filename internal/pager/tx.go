@@ -187,6 +187,9 @@ func (t *Tx) ReadHeader(dst []byte, off int) error {
 		// SQLite reads back what it spilled: its own counter stays.
 		showVersions(dst, off)
 	}
+	if len(dst) == len(p) {
+		fixChecksum(dst)
+	}
 	return nil
 }
 
@@ -442,6 +445,7 @@ func (t *Tx) preparePage1(bySQLite bool) error {
 		walformat.PutSizeInPages(p, t.size)
 	}
 	walformat.PutChangeCounter(p, t.s.counter(t.st.Seq+1))
+	fixChecksum(p)
 	_, err := walformat.ParseDBHeader(p)
 	if err != nil {
 		return fmt.Errorf("page 1 would be no database header any more: %w", err)

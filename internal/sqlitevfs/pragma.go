@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/vfs"
 
 	"github.com/walnutdb/walnut/internal/wal"
 )
@@ -121,8 +122,8 @@ func checkpointSchemas(c *sqlite3.Conn, schema, mode string) (row [3]int64, err 
 		if schema != "" && !strings.EqualFold(schema, name) {
 			continue
 		}
-		f, ok := c.Filename(name).DatabaseFile().(*file)
-		if !ok {
+		f := fileOf(c, name)
+		if f == nil {
 			first = false
 			continue
 		}
@@ -139,6 +140,21 @@ func checkpointSchemas(c *sqlite3.Conn, schema, mode string) (row [3]int64, err 
 		return row, fmt.Errorf("unknown database %s", schema)
 	}
 	return row, nil
+}
+
+// fileOf returns the file of a schema; nil if it is not Walnut's.
+func fileOf(c *sqlite3.Conn, schema string) *file {
+	h := c.Filename(schema).DatabaseFile()
+	for {
+		switch v := h.(type) {
+		case *file:
+			return v
+		case vfs.FileUnwrap:
+			h = v.Unwrap()
+		default:
+			return nil
+		}
+	}
 }
 
 // busyTimeout asks the connection how long it may wait.
