@@ -20,10 +20,12 @@ import (
 // would be lost.
 func refuseOrphanLog(fsys disk.FS, path string) error {
 	rec, err := wal.Inspect(fsys, path+"-wal")
+	if rec != nil {
+		defer func() { _ = rec.Close() }()
+	}
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rec.Close() }()
 	if rec.Scan.Committed > 0 {
 		return orphanLog(path, "is missing", rec)
 	}
@@ -69,6 +71,9 @@ func openLocked(o Options, path string, db disk.File) (*Store, error) {
 	}
 	rec, err := wal.Inspect(o.FS, path+"-wal")
 	if err != nil && !(size == 0 && errors.Is(err, walformat.ErrVersion)) {
+		if rec != nil {
+			_ = rec.Close()
+		}
 		return nil, err
 	}
 	found, err := examine(path, db, size, rec, o)

@@ -42,11 +42,12 @@ func (l *Log) closeFile() error {
 }
 
 // empty backfills the whole log and reports whether nobody needs it any more.
-// Checkpoint lock and writer's place stay taken: nothing comes after it.
+// After it every write and checkpoint is refused.
 func (l *Log) empty() (bool, error) {
 	if !l.co.TryLockCheckpoint() {
 		return false, fmt.Errorf("%w: a checkpoint is running", coord.ErrBusy)
 	}
+	defer l.co.UnlockCheckpoint()
 	req, err := l.co.RequestWriter(coord.MaintenanceRequest, 0)
 	if err != nil {
 		return false, err
@@ -55,6 +56,8 @@ func (l *Log) empty() (bool, error) {
 		req.Cancel()
 		return false, fmt.Errorf("%w: a write transaction is open", coord.ErrBusy)
 	}
+	defer l.co.ReleaseWriter()
+	defer l.refuse(errClosed)
 	if err := l.drain(); err != nil {
 		return false, err
 	}
@@ -64,4 +67,13 @@ func (l *Log) empty() (bool, error) {
 		return false, fmt.Errorf("%w: the log waits for %s", coord.ErrBusy, waited)
 	}
 	return l.co.ClaimMarks(), nil
+}
+
+// refuse makes the log refuse all writes with err from now on.
+func (l *Log) refuse(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.failed == nil {
+		l.mu.failed = err
+	}
 }

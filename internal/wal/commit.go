@@ -284,16 +284,17 @@ func (l *Log) publishLocked() {
 	}
 }
 
-// handOverLocked gives the leadership to a commit that is not covered, to a
-// waiting checkpoint, or up. REQUIRES mu and leadership.
+// handOverLocked gives the leadership to a waiting checkpoint, to a commit that
+// is not covered, or up. The checkpoint comes first: it needs one round, while
+// commits never end under load. REQUIRES mu and leadership.
 func (l *Log) handOverLocked() {
 	switch {
-	case len(l.mu.inflight) > 0:
-		l.mu.inflight[0].ready <- true
 	case len(l.mu.leadWaiters) > 0:
 		w := l.mu.leadWaiters[0]
 		l.mu.leadWaiters = l.mu.leadWaiters[1:]
 		w <- true
+	case len(l.mu.inflight) > 0:
+		l.mu.inflight[0].ready <- true
 	default:
 		l.mu.leading = false
 	}

@@ -35,7 +35,9 @@ type Recovered struct {
 }
 
 // Inspect reads the log at path, if there is one. An unknown format version is
-// an error that wraps walformat.ErrVersion.
+// an error that wraps walformat.ErrVersion; it comes with a Recovered without
+// commits, for a caller to whom that does not matter. Otherwise there is
+// either a Recovered, to be started or closed, or an error.
 func Inspect(fsys disk.FS, path string) (*Recovered, error) {
 	r := &Recovered{fsys: fsys, path: path, idx: coord.NewIndex(walformat.Checksum{})}
 	f, err := fsys.Open(path, 0)
@@ -51,8 +53,12 @@ func Inspect(fsys disk.FS, path string) (*Recovered, error) {
 		r.Scan, err = Scan(f, size, r.enter)
 	}
 	if err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("read the log %s: %w", path, err)
+		err = fmt.Errorf("read the log %s: %w", path, err)
+		if !errors.Is(err, walformat.ErrVersion) {
+			_ = f.Close()
+			return nil, err
+		}
+		return r, err
 	}
 	r.idx.SetBase(r.Scan.Header.Sum)
 	return r, nil

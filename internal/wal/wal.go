@@ -57,6 +57,9 @@ import (
 // again, which recovers the log.
 var ErrLogFailed = errors.New("log failed: close the database and open it again to recover")
 
+// errClosed is what a log that was closed gives to those who come too late.
+var errClosed = errors.New("log is closed")
+
 // ErrCommitUnknown says that the append or the sync of an accepted commit
 // failed. Whether the transaction survives is decided when the database is
 // opened again; it survives as a whole or not at all.
@@ -130,6 +133,9 @@ type Log struct {
 	file disk.File
 	// reserved is the end of the zero-filled log. Guarded by the place.
 	reserved walformat.Offset
+	// settled: page 1 of the database file is known to be durable. Guarded by
+	// the writer's place.
+	settled bool
 	// copyOnWrite: filling ahead gains nothing here.
 	copyOnWrite bool
 

@@ -212,14 +212,16 @@ func (l *Log) zeroFill(from, to walformat.Offset) (walformat.Offset, error) {
 // create makes the log file and its header, durable with its name, before any
 // frame. REQUIRES the writer's place and an empty generation.
 func (l *Log) create() error {
+	if !l.settled {
+		if err := l.settleDB(); err != nil {
+			return err
+		}
+		l.settled = true
+	}
 	if l.file == nil {
 		f, err := l.cfg.FS.Open(l.path, disk.Create)
 		if err != nil {
 			return fmt.Errorf("create the log: %w", err)
-		}
-		if err := l.settleDB(); err != nil {
-			_ = f.Close()
-			return err
 		}
 		l.file = f
 	}
