@@ -1,0 +1,300 @@
+package main
+
+// This file reads a database and its log for "walnut info", without a lock: it
+// looks twice and says so if the files changed in between.
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/internal/wal"
+	"github.com/walnutdb/walnut/internal/walformat"
+)
+
+// inspectTries bounds how often files that change are read again.
+const inspectTries = 3
+
+// emptyPageSize is the page size that an empty database would get.
+const emptyPageSize = 4096
+
+// inspect reads file and its log.
+func inspect(file string, progress func(done, total int64)) (*infoReport, error) {
+	name, err := disk.OS().Resolve(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	for try := 1; ; try++ {
+		p, before, err := openPair(name)
+		if err != nil {
+			return nil, err
+		}
+		err = p.read(progress)
+		p.close()
+		changed := errors.Is(err, io.ErrUnexpectedEOF) || p.changed
+		if err != nil && !changed {
+			return nil, err
+		}
+		if !changed {
+			again, after, err := openPair(name)
+			if err != nil {
+				return nil, err
+			}
+			again.close()
+			changed = !before.equal(after)
+		}
+		if !changed {
+			return p.report(), nil
+		}
+		if try == inspectTries {
+			r := p.report()
+			r.Changed, r.Damage = true, nil // what is read in pieces proves nothing
+			return r, nil
+		}
+	}
+}
+
+// stamp is what must stay the same while a pair is read.
+type stamp struct {
+	hasLog          bool
+	dbSize, logSize int64
+	db, log         []byte // headers
+}
+
+func (s *stamp) equal(o *stamp) bool {
+	return s.hasLog == o.hasLog && s.dbSize == o.dbSize && s.logSize == o.logSize &&
+		bytes.Equal(s.db, o.db) && bytes.Equal(s.log, o.log)
+}
+
+// pair is a database and its log, and what was read of them.
+type pair struct {
+	name    string
+	db, log disk.File // log is nil if there is none
+	stamp   *stamp
+
+	scan      wal.ScanResult
+	scanErr   error             // walformat.ErrVersion
+	page1At   walformat.FrameNo // newest committed frame of page 1, 0 = none
+	page1     []byte            // the newest page 1, its first 100 bytes or fewer
+	laterGood walformat.FrameNo // see findLater
+	logHead   []byte            // start of the log: header and one frame header
+	changed   bool              // the log grew while it was read
+}
+
+func openPair(name string) (*pair, *stamp, error) {
+	p := &pair{name: name, stamp: &stamp{}}
+	err := p.open()
+	if err != nil {
+		p.close()
+		return nil, nil, err
+	}
+	return p, p.stamp, nil
+}
+
+func (p *pair) open() error {
+	db, err := disk.OS().Open(p.name, disk.ReadOnly)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, logErr := disk.OS().Stat(p.name + "-wal"); logErr == nil {
+			return fmt.Errorf("%w (its log %s-wal is there)", err, p.name)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	p.db = db
+	if info, err := db.Stat(); err == nil && info.Mode.IsDir() {
+		return fmt.Errorf("%s is a directory, not a database", p.name)
+	}
+	p.stamp.dbSize, p.stamp.db, err = sizeAndHead(db, walformat.DBHeaderSize)
+	if err != nil {
+		return err
+	}
+	log, err := disk.OS().Open(p.name+"-wal", disk.ReadOnly)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.log, p.stamp.hasLog = log, true
+	p.stamp.logSize, p.stamp.log, err = sizeAndHead(log, walformat.HeaderSize)
+	return err
+}
+
+func (p *pair) close() {
+	for _, f := range []disk.File{p.db, p.log} {
+		if f != nil {
+			_ = f.Close() // it was only read
+		}
+	}
+}
+
+// sizeAndHead returns the size of a file and its first n bytes, fewer if it is
+// shorter.
+func sizeAndHead(f disk.File, n int) (int64, []byte, error) {
+	size, err := f.Size()
+	if err != nil {
+		return 0, nil, err
+	}
+	b := make([]byte, n)
+	got, err := f.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, nil, err
+	}
+	return size, b[:got], nil
+}
+
+// read reads what the report needs.
+func (p *pair) read(progress func(done, total int64)) error {
+	p.page1 = p.stamp.db
+	if p.log == nil {
+		return nil
+	}
+	var err error
+	if _, p.logHead, err = sizeAndHead(p.log, walformat.HeaderSize+walformat.FrameHeaderSize); err != nil {
+		return err
+	}
+	p.scan, err = wal.Scan(progressReader{p.log, p.stamp.logSize, progress}, p.stamp.logSize, func(tx wal.ScanTx) {
+		for i, page := range tx.Pages {
+			if page == 1 {
+				p.page1At = tx.First + walformat.FrameNo(i)
+			}
+		}
+	})
+	if errors.Is(err, walformat.ErrVersion) {
+		p.scanErr, err = err, nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := p.readPage1(); err != nil {
+		return err
+	}
+	if err := p.findLater(); err != nil || p.laterGood == 0 {
+		return err
+	}
+	// A writer may have appended what lies between since the scan stopped there.
+	again, err := wal.Scan(p.log, p.stamp.logSize, nil)
+	p.changed = err == nil && again.Intact != p.scan.Intact
+	return err
+}
+
+// readPage1 takes page 1 from the log, where the log has it.
+func (p *pair) readPage1() error {
+	if p.page1At == 0 {
+		return nil
+	}
+	b := make([]byte, walformat.DBHeaderSize)
+	off := int64(p.scan.Header.FrameOffset(p.page1At)) + walformat.FrameHeaderSize
+	if _, err := p.log.ReadAt(b, off); err != nil {
+		return shortRead(err)
+	}
+	p.page1 = b
+	return nil
+}
+
+// findLater looks for a commit frame of this generation after the frame where
+// the log stops: alone it verifies, but what leads to it does not.
+func (p *pair) findLater() error {
+	h, end := &p.scan.Header, walformat.FrameNo(p.scan.FramesInFile)
+	if !p.scan.HasHeader {
+		return nil
+	}
+	raw := make([]byte, walformat.FrameHeaderSize)
+	page := make([]byte, h.PageSize)
+	prev := walformat.Checksum{}
+	for f := p.scan.Intact + 1; f <= end; f++ {
+		if _, err := p.log.ReadAt(raw, int64(h.FrameOffset(f))); err != nil {
+			return shortRead(err)
+		}
+		head, err := walformat.CheckFrameHeader(h, raw)
+		if err == nil && head.Commit != 0 && f > p.scan.Intact+1 {
+			if _, err := p.log.ReadAt(page, int64(h.FrameOffset(f))+walformat.FrameHeaderSize); err != nil {
+				return shortRead(err)
+			}
+			if _, err := walformat.VerifyFrame(h, prev, raw, page); err == nil {
+				p.laterGood = f
+				return nil
+			}
+		}
+		prev = walformat.ParseFrameHeader(raw).Sum
+	}
+	return nil
+}
+
+// shortRead makes the end of a file an error that says "it was longer before".
+func shortRead(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// report puts together what was read.
+func (p *pair) report() *infoReport {
+	r := &infoReport{PageSize: emptyPageSize, JournalMode: "delete"}
+	header, headerErr := walformat.ParseDBHeader(p.page1)
+	if headerErr == nil {
+		r.PageSize = header.PageSize
+	} else if p.scan.Committed > 0 {
+		r.PageSize = p.scan.Header.PageSize
+	}
+	if p.scan.Committed > 0 || headerErr == nil && header.WALMode() {
+		r.JournalMode = "wal"
+	}
+	r.PageCount = p.pagesOutside(r.PageSize)
+	if headerErr == nil && header.SizeValid() {
+		r.PageCount = header.SizeInPages
+	}
+	r.Log = p.logReport()
+	r.Damage = p.damage(header, headerErr)
+	return r
+}
+
+// pagesOutside is the database size that something else than page 1 tells: the
+// last commit, else the size of the file.
+func (p *pair) pagesOutside(pageSize int) uint32 {
+	if p.scan.Committed > 0 {
+		return p.scan.DBSize
+	}
+	return uint32((p.stamp.dbSize + int64(pageSize) - 1) / int64(pageSize))
+}
+
+func (p *pair) logReport() *infoLog {
+	if p.log == nil {
+		return nil
+	}
+	l := &infoLog{
+		Bytes:           p.stamp.logSize,
+		FramesInFile:    p.scan.FramesInFile,
+		CommittedFrames: uint32(p.scan.Committed),
+		Transactions:    p.scan.Transactions,
+		LastCommitPages: p.scan.DBSize,
+		IgnoredFrames:   p.scan.FramesInFile - uint32(p.scan.Committed),
+		StopReason:      p.scan.StopReason,
+	}
+	if p.scan.HasHeader {
+		h, order := p.scan.Header, "little"
+		if h.Order == walformat.BigEndian {
+			order = "big"
+		}
+		l.ByteOrder, l.CheckpointSeq, l.Salt1, l.Salt2 = &order, &h.CheckpointSeq, &h.Salt1, &h.Salt2
+	}
+	return l
+}
+
+// progressReader tells how far a file has been read.
+type progressReader struct {
+	r        io.ReaderAt
+	size     int64
+	progress func(done, total int64)
+}
+
+func (r progressReader) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.r.ReadAt(p, off)
+	r.progress(off+int64(n), r.size)
+	return n, err
+}
