@@ -137,9 +137,9 @@ func (db *DB) wait(ctx context.Context, req *pager.WriteRequest) (*pager.Tx, err
 }
 
 // Checkpoint copies frames from the log into the database file, as mode says.
-// CheckpointTruncate waits for the writer and for readers until ctx ends or
-// Options.BusyTimeout has passed; then the result is Busy and says for whom it
-// waited, and the error is nil unless ctx was cancelled.
+// All modes but CheckpointPassive wait for the writer and for readers until ctx
+// ends or Options.BusyTimeout has passed; then the result is Busy and says for
+// whom it waited. The error is nil then, unless ctx was cancelled.
 func (db *DB) Checkpoint(ctx context.Context, mode CheckpointMode, o *CheckpointOptions) (CheckpointResult, error) {
 	if db.closed.Load() {
 		return CheckpointResult{Mode: mode}, ErrClosed
@@ -147,16 +147,15 @@ func (db *DB) Checkpoint(ctx context.Context, mode CheckpointMode, o *Checkpoint
 	if mode > CheckpointTruncate {
 		return CheckpointResult{Mode: mode}, fmt.Errorf("walnut: %s is no checkpoint mode", mode)
 	}
-	var progress func(done, total int)
-	if o != nil {
-		progress = o.Progress
+	if o == nil {
+		o = &CheckpointOptions{}
 	}
 	if mode != CheckpointPassive {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, max(db.opt.BusyTimeout, time.Millisecond))
 		defer cancel()
 	}
-	return db.store.Log().Checkpoint(ctx, mode, progress)
+	return db.store.Log().Checkpoint(ctx, mode, *o)
 }
 
 // Stats tells the state of the engine and what it has done since it was

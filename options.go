@@ -29,8 +29,14 @@ type CheckpointMode = wal.CheckpointMode
 const (
 	// CheckpointPassive copies what it can and waits for nobody.
 	CheckpointPassive = wal.Passive
-	// CheckpointTruncate waits for the writer and for readers, copies
-	// everything and cuts the log to zero bytes.
+	// CheckpointFull waits for the writer and for readers of older snapshots,
+	// and copies everything.
+	CheckpointFull = wal.Full
+	// CheckpointRestart waits for all readers of the log too, and begins it
+	// anew.
+	CheckpointRestart = wal.Restart
+	// CheckpointTruncate does as CheckpointRestart, and cuts the log to zero
+	// bytes.
 	CheckpointTruncate = wal.Truncate
 )
 
@@ -118,8 +124,4 @@ type TxOptions struct {
 }
 
 // CheckpointOptions of [DB.Checkpoint].
-type CheckpointOptions struct {
-	// Progress is called with the pages copied and to copy, from the goroutine
-	// that called Checkpoint.
-	Progress func(done, total int)
-}
+type CheckpointOptions = wal.CheckpointOptions

@@ -39,6 +39,8 @@ var checkpointModes = []struct {
 	mode walnutdb.CheckpointMode
 }{
 	{"passive", walnutdb.CheckpointPassive},
+	{"full", walnutdb.CheckpointFull},
+	{"restart", walnutdb.CheckpointRestart},
 	{"truncate", walnutdb.CheckpointTruncate},
 }
 
@@ -50,19 +52,21 @@ func checkpointMode(name string) (walnutdb.CheckpointMode, error) {
 		}
 		names = append(names, m.name)
 	}
-	return 0, fmt.Errorf("unknown checkpoint mode %q: the modes are %s", name, strings.Join(names, " and "))
+	return 0, fmt.Errorf("unknown checkpoint mode %q: the modes are %s", name, strings.Join(names, ", "))
 }
 
 func newCheckpoint() *cobra.Command {
 	var o checkpointOptions
 	c := &cobra.Command{
-		Use:   "checkpoint [--mode passive|truncate] [--timeout 5s] [--json] FILE",
+		Use:   "checkpoint [--mode passive|full|restart|truncate] [--timeout 5s] [--json] FILE",
 		Short: "Copy the log of a database into its file",
 		Long: `Copies the frames of the log into the database file.
 
   passive    copies what can be copied without waiting for anybody
-  truncate   waits for writers and readers, copies everything and cuts the log
-             to nothing
+  full       waits for the writer and for readers of older snapshots, and copies
+             everything
+  restart    waits for all readers of the log too, and begins it anew
+  truncate   does as restart, and cuts the log to nothing
 
 JSON keys (--json):
   mode         as given
@@ -78,7 +82,7 @@ Exit status: 0 fine, 1 error; busy is one.`,
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.mode, "mode", "passive", "passive or truncate")
+	f.StringVar(&o.mode, "mode", "passive", "passive, full, restart or truncate")
 	f.DurationVar(&o.timeout, "timeout", 5*time.Second, "how long to wait for others")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	return c

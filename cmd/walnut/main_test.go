@@ -86,7 +86,7 @@ func TestExitStatus(t *testing.T) {
 		{[]string{"info", dir + "/no.db"}, exitError, "no.db"},
 		{[]string{"info", dir}, exitError, "directory"},
 		{[]string{"info", "a", "b"}, exitError, "one FILE"},
-		{[]string{"checkpoint", "--mode", "sideways", dir + "/no.db"}, exitError, "passive and truncate"},
+		{[]string{"checkpoint", "--mode", "sideways", dir + "/no.db"}, exitError, "passive, full, restart, truncate"},
 		{[]string{"checkpoint", dir + "/no.db"}, exitError, "no.db"},
 		{[]string{"torture"}, exitError, "one DIR"},
 		{[]string{"torture", "--kills", "0", dir}, exitError, "at least 1"},

@@ -70,9 +70,9 @@ func (f *file) checkpoint(ctx context.Context, mode string) (row [3]int64, err e
 	}
 	m, ok := checkpointModes[strings.ToLower(mode)]
 	if !ok {
-		return row, fmt.Errorf("wal_checkpoint(%s) is not supported yet: use PASSIVE or TRUNCATE", mode)
+		return row, fmt.Errorf("wal_checkpoint(%s) is no checkpoint: PASSIVE, FULL, RESTART and TRUNCATE are", mode)
 	}
-	r, err := f.store.Log().Checkpoint(ctx, m, nil)
+	r, err := f.store.Log().Checkpoint(ctx, m, wal.CheckpointOptions{})
 	if err != nil {
 		return row, err
 	}
@@ -84,7 +84,7 @@ func (f *file) checkpoint(ctx context.Context, mode string) (row [3]int64, err e
 }
 
 var checkpointModes = map[string]wal.CheckpointMode{
-	"": wal.Passive, "passive": wal.Passive, "truncate": wal.Truncate,
+	"": wal.Passive, "passive": wal.Passive, "full": wal.Full, "restart": wal.Restart, "truncate": wal.Truncate,
 }
 
 // checkpointFunc is the SQL function behind PRAGMA wal_checkpoint.

@@ -61,10 +61,11 @@ func (l *Log) empty() (bool, error) {
 	if err := l.drain(); err != nil {
 		return false, err
 	}
-	if waited, err := l.backfill(context.Background(), nil); err != nil {
+	c := checkpoint{l: l}
+	if done, err := c.backfill(context.Background()); err != nil {
 		return false, fmt.Errorf("last checkpoint of %s: %w", l.cfg.DB.Name(), err)
-	} else if waited != "" {
-		return false, fmt.Errorf("%w: the log waits for %s", coord.ErrBusy, waited)
+	} else if !done {
+		return false, fmt.Errorf("%w: the log waits for %s", coord.ErrBusy, c.r.WaitedFor)
 	}
 	return l.co.ClaimMarks(), nil
 }

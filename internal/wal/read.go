@@ -74,6 +74,11 @@ func (l *Log) loadFrame(h *walformat.Header, idx *coord.Index, f walformat.Frame
 		}
 		return fmt.Errorf("read frame %d of %s at offset %d: %w", f, l.path, off, err)
 	}
+	return l.verifyFrame(h, idx, f, n, buf)
+}
+
+// verifyFrame reports in what buf is not frame f as it was written.
+func (l *Log) verifyFrame(h *walformat.Header, idx *coord.Index, f walformat.FrameNo, n walformat.PageNo, buf []byte) error {
 	hd, err := walformat.VerifyFrame(h, idx.Sum(f-1), buf[:walformat.FrameHeaderSize], buf[walformat.FrameHeaderSize:])
 	if err == nil && hd.Page != n {
 		err = fmt.Errorf("it holds page %d", hd.Page)
@@ -82,7 +87,7 @@ func (l *Log) loadFrame(h *walformat.Header, idx *coord.Index, f walformat.Frame
 		err = errors.New("its checksum is not the one that was written")
 	}
 	if err != nil {
-		return fmt.Errorf("%w: frame %d of %s (page %d) at offset %d: %w", ErrCorrupt, f, l.path, n, off, err)
+		return fmt.Errorf("%w: frame %d of %s (page %d) at offset %d: %w", ErrCorrupt, f, l.path, n, h.FrameOffset(f), err)
 	}
 	return nil
 }

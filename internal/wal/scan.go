@@ -12,13 +12,16 @@ package wal
 //     an index filled from it needs no second pass and nothing taken back.
 //  3. Damage is a result, never an error. Errors are what the file could not
 //     be asked (IO), and a log that must be refused (walformat.ErrVersion).
-//  4. Memory is bounded by one read buffer and the page numbers of one
-//     transaction (12 bytes a frame).
+//  4. Memory is bounded by two read buffers a core and what is kept of the
+//     frames of one transaction (12 bytes each).
 
 import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/walnutdb/walnut/internal/walformat"
 )
@@ -82,7 +85,7 @@ func Scan(r io.ReaderAt, size int64, each func(ScanTx)) (ScanResult, error) {
 	if err := s.header(r, size); err != nil || !s.res.HasHeader {
 		return s.res, err
 	}
-	s.prev, s.res.Sum = s.res.Header.Sum, s.res.Header.Sum
+	s.res.Sum = s.res.Header.Sum
 	s.res.FramesInFile = s.res.Header.FramesIn(size)
 	err := s.frames(r)
 	if err == nil && s.res.StopReason == "" {
@@ -96,7 +99,6 @@ type scanState struct {
 	res  ScanResult
 	each func(ScanTx)
 
-	prev walformat.Checksum   // stored in frame Intact, or in the header
 	tx   []walformat.PageNo   // pages of the frames (Committed, Intact]
 	sums []walformat.Checksum // and their checksums
 	max  walformat.PageNo     // greatest page number up to Intact
@@ -140,38 +142,140 @@ func (s *scanState) noHeader(err error) {
 	s.res.StopReason = err.Error()
 }
 
-// frames reads whole frames in large pieces until one is not valid. A frame
-// needs of those before it only one checksum, so the pieces could be summed on
-// several cores from zero ([walformat.Step]) and chained in accept.
+// frames checks whole frames, in pieces, until one is not valid. A frame needs
+// of those before it only the checksum stored in the last, so pieces of a large
+// log are checked on all cores at the same time, and accepted in order.
 func (s *scanState) frames(r io.ReaderAt) error {
 	h := &s.res.Header
-	frameSize := h.FrameSize()
-	perRead := max(1, scanReadSize/frameSize)
-	left := int(min(int64(s.res.FramesInFile), int64(perRead)))
-	buf := make([]byte, left*frameSize)
-	for s.res.Intact < walformat.FrameNo(s.res.FramesInFile) {
-		n := int(min(int64(perRead), int64(s.res.FramesInFile)-int64(s.res.Intact)))
-		piece := buf[:n*frameSize]
-		if err := scanReadAt(r, piece, int64(h.EndOffset(s.res.Intact))); err != nil {
+	perPiece := max(1, scanReadSize/h.FrameSize())
+	pieces := (int(s.res.FramesInFile) + perPiece - 1) / perPiece
+	workers := min(runtime.GOMAXPROCS(0), pieces)
+	p := scanPieces{r: r, h: h, frames: int(s.res.FramesInFile), perPiece: perPiece}
+	if workers <= 1 {
+		piece := p.newPiece()
+		for i := range pieces {
+			p.check(i, piece)
+			if more, err := s.take(piece); !more || err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return s.parallel(&p, pieces, workers)
+}
+
+// parallel runs the workers, each with two pieces of its own, so that one is
+// checked while the other waits for its turn. No worker outlives the call.
+func (s *scanState) parallel(p *scanPieces, pieces, workers int) error {
+	free := make(chan *scanPiece, 2*workers)
+	for range 2 * workers {
+		free <- p.newPiece()
+	}
+	done := make([]chan *scanPiece, pieces)
+	for i := range done {
+		done[i] = make(chan *scanPiece, 1)
+	}
+	quit := make(chan struct{})
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for {
+				var piece *scanPiece
+				select {
+				case piece = <-free:
+				case <-quit:
+					return
+				}
+				i := int(next.Add(1) - 1)
+				if i >= pieces {
+					return
+				}
+				p.check(i, piece)
+				done[i] <- piece
+			}
+		})
+	}
+	defer wg.Wait()
+	defer close(quit)
+	for i := range pieces {
+		piece := <-done[i]
+		if more, err := s.take(piece); !more || err != nil {
 			return err
 		}
-		for ; len(piece) > 0; piece = piece[frameSize:] {
-			frame := piece[:frameSize]
-			f, err := walformat.VerifyFrame(h, s.prev, frame[:walformat.FrameHeaderSize], frame[walformat.FrameHeaderSize:])
-			if err != nil {
-				s.stop(err)
-				return nil
-			}
-			s.accept(f)
-		}
+		free <- piece
 	}
 	return nil
+}
+
+// take accepts a checked piece; more is false if the run ends in it.
+func (s *scanState) take(piece *scanPiece) (more bool, err error) {
+	for _, f := range piece.valid {
+		s.accept(f)
+	}
+	if piece.err != nil {
+		return false, piece.err
+	}
+	if piece.bad != nil {
+		s.stop(piece.bad)
+		return false, nil
+	}
+	return true, nil
+}
+
+// scanPieces is a log divided for checking. It is only read.
+type scanPieces struct {
+	r        io.ReaderAt
+	h        *walformat.Header
+	frames   int
+	perPiece int
+}
+
+// scanPiece is one piece with what was found in it.
+type scanPiece struct {
+	buf   []byte
+	valid []walformat.FrameHeader // of its frames up to the first bad one
+	bad   error                   // what is wrong with that
+	err   error                   // the file could not be read
+}
+
+func (p *scanPieces) newPiece() *scanPiece {
+	n := min(p.frames, p.perPiece)
+	return &scanPiece{buf: make([]byte, n*p.h.FrameSize()), valid: make([]walformat.FrameHeader, 0, n)}
+}
+
+// check reads piece i and verifies its frames, given that the one before it is
+// valid.
+func (p *scanPieces) check(i int, piece *scanPiece) {
+	piece.valid, piece.bad, piece.err = piece.valid[:0], nil, nil
+	first := walformat.FrameNo(i * p.perPiece) // the frame before the piece
+	size := p.h.FrameSize()
+	buf := piece.buf[:min(p.perPiece, p.frames-int(first))*size]
+	prev := p.h.Sum
+	if first > 0 {
+		var head [walformat.FrameHeaderSize]byte
+		if piece.err = scanReadAt(p.r, head[:], int64(p.h.FrameOffset(first))); piece.err != nil {
+			return
+		}
+		prev = walformat.ParseFrameHeader(head[:]).Sum
+	}
+	if piece.err = scanReadAt(p.r, buf, int64(p.h.EndOffset(first))); piece.err != nil {
+		return
+	}
+	for ; len(buf) > 0; buf = buf[size:] {
+		f, err := walformat.VerifyFrame(p.h, prev, buf[:walformat.FrameHeaderSize], buf[walformat.FrameHeaderSize:size])
+		if err != nil {
+			piece.bad = err
+			return
+		}
+		piece.valid = append(piece.valid, f)
+		prev = f.Sum
+	}
 }
 
 // accept takes a valid frame, the one after Intact.
 func (s *scanState) accept(f walformat.FrameHeader) {
 	s.res.Intact++
-	s.prev = f.Sum
 	s.tx = append(s.tx, f.Page)
 	s.sums = append(s.sums, f.Sum)
 	s.max = max(s.max, f.Page)
