@@ -1,9 +1,11 @@
 // The frame index of one generation: which frame holds the newest version of a
-// page, and the frame before it.
+// page, and the frame before it; and the names of page versions, for caches.
 //
-//	table   page  -> newest frame            open addressing, grows by doubling
-//	frames  frame -> page, previous frame    chunks of 4096, never moved
-//	sums    frame -> stored checksum         the same chunks
+//	table   page  -> newest frame            4 bytes a slot, open addressing
+//	frames  frame -> page, previous frame,   16 bytes each, in chunks of 4096
+//	                 stored checksum         that never move
+//	older   page  -> version in the file     of pages changed in earlier
+//	                                         generations; shared by all
 //
 // Invariants: only the holder of the writer's place adds entries, in frame
 // order, a whole transaction at its acceptance. Sums are set by the leader
@@ -31,14 +33,16 @@ type indexEntry struct {
 }
 
 type indexTable struct {
-	slots []atomic.Uint64 // page<<32 | newest frame; 0 is empty
+	slots []atomic.Uint32 // newest frame of a page; 0 is empty
 	shift uint            // 64 - log2(len(slots))
 }
 
 // Index is the frame index of one generation.
 type Index struct {
+	gen    Generation
 	table  atomic.Pointer[indexTable]
 	frames atomic.Pointer[[]*[indexChunk]indexEntry]
+	older  *versions
 	// Guarded by the writer's place.
 	pages int
 	last  walformat.FrameNo
@@ -46,25 +50,40 @@ type Index struct {
 	base walformat.Checksum
 }
 
-// NewIndex returns the index of a generation without frames, whose WAL header
-// has the checksum base.
-func NewIndex(base walformat.Checksum) *Index {
-	x := &Index{base: base}
+// NewIndex returns the index of the first generation, without frames, whose
+// WAL header has the checksum base.
+func NewIndex(gen Generation, base walformat.Checksum) *Index {
+	return newIndex(gen, base, newVersions(gen))
+}
+
+// Next returns the index of the generation that follows x's, all of whose
+// frames are in the database file. REQUIRES the writer's place.
+func (x *Index) Next(gen Generation, base walformat.Checksum) *Index {
+	x.older.fold(x)
+	return newIndex(gen, base, x.older)
+}
+
+func newIndex(gen Generation, base walformat.Checksum, older *versions) *Index {
+	x := &Index{gen: gen, base: base, older: older}
 	x.table.Store(newIndexTable(6))
 	x.frames.Store(new([]*[indexChunk]indexEntry))
 	return x
 }
 
 func newIndexTable(bits uint) *indexTable {
-	return &indexTable{slots: make([]atomic.Uint64, 1<<bits), shift: 64 - bits}
+	return &indexTable{slots: make([]atomic.Uint32, 1<<bits), shift: 64 - bits}
+}
+
+func hashPage(page walformat.PageNo, shift uint) uint64 {
+	return uint64(page) * 0x9E3779B97F4A7C15 >> shift
 }
 
 // find returns the slot of page, or the empty one where it belongs.
-func (t *indexTable) find(page walformat.PageNo) *atomic.Uint64 {
-	i := uint64(page) * 0x9E3779B97F4A7C15 >> t.shift
+func (x *Index) find(t *indexTable, page walformat.PageNo) *atomic.Uint32 {
+	i := hashPage(page, t.shift)
 	for {
 		s := &t.slots[i]
-		if v := s.Load(); v == 0 || walformat.PageNo(v>>32) == page {
+		if f := s.Load(); f == 0 || x.entry(walformat.FrameNo(f)).page == page {
 			return s
 		}
 		i = (i + 1) & uint64(len(t.slots)-1)
@@ -87,13 +106,13 @@ func (x *Index) Add(page walformat.PageNo, f walformat.FrameNo) {
 		dir = grown
 	}
 	t := x.table.Load()
-	s := t.find(page)
+	s := x.find(t, page)
 	old := s.Load()
 	e := &dir[c][int(f-1)%indexChunk]
-	e.page, e.prev = page, walformat.FrameNo(uint32(old))
-	s.Store(uint64(page)<<32 | uint64(f))
+	e.page, e.prev = page, walformat.FrameNo(old)
+	s.Store(uint32(f))
 	if old == 0 {
-		if x.pages++; x.pages*2 > len(t.slots) {
+		if x.pages++; x.pages*8 > len(t.slots)*7 {
 			x.grow(t)
 		}
 	}
@@ -102,8 +121,8 @@ func (x *Index) Add(page walformat.PageNo, f walformat.FrameNo) {
 func (x *Index) grow(t *indexTable) {
 	n := newIndexTable(64 - t.shift + 1)
 	for i := range t.slots {
-		if v := t.slots[i].Load(); v != 0 {
-			n.find(walformat.PageNo(v >> 32)).Store(v)
+		if f := t.slots[i].Load(); f != 0 {
+			x.find(n, x.entry(walformat.FrameNo(f)).page).Store(f)
 		}
 	}
 	x.table.Store(n)
@@ -116,11 +135,20 @@ func (x *Index) entry(f walformat.FrameNo) *indexEntry {
 // Lookup returns the newest frame of page that is at most max; 0 if there is
 // none.
 func (x *Index) Lookup(page walformat.PageNo, max walformat.FrameNo) walformat.FrameNo {
-	f := walformat.FrameNo(uint32(x.table.Load().find(page).Load()))
+	f := walformat.FrameNo(x.find(x.table.Load(), page).Load())
 	for f > max {
 		f = x.entry(f).prev
 	}
 	return f
+}
+
+// Version returns the newest frame of page that is at most max, as Lookup does,
+// and the name of that version of the page.
+func (x *Index) Version(page walformat.PageNo, max walformat.FrameNo) (walformat.FrameNo, Version) {
+	if f := x.Lookup(page, max); f != 0 {
+		return f, VersionOf(x.gen, f)
+	}
+	return 0, x.older.of(page)
 }
 
 // Page returns the page that frame f holds. f must have been added.

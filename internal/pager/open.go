@@ -89,7 +89,7 @@ func openLocked(o Options, path string, db disk.File) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{path: path, fsys: o.FS, db: db, log: log, baseCounter: found.counter, convert: found.convert}, nil
+	return &Store{path: path, fsys: o.FS, db: db, log: log, poolBytes: o.PoolBytes, baseCounter: found.counter, convert: found.convert}, nil
 }
 
 // refuseHotJournal refuses a database whose last rollback-mode transaction

@@ -8,36 +8,8 @@ import (
 	"encoding/binary"
 
 	"github.com/walnutdb/walnut/internal/coord"
-	"github.com/walnutdb/walnut/internal/wal"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
-
-// page1Image is page 1 as some state has it, kept because every transaction of
-// a SQLite connection asks for it. gen and frame name the version.
-type page1Image struct {
-	gen   coord.Generation
-	frame walformat.FrameNo
-	data  []byte
-}
-
-// page1 returns page 1 as of st, not to be changed.
-func (s *Store) page1(st *coord.State, inFile bool) ([]byte, error) {
-	f := wal.PageFrame(st, inFile, 1)
-	size := s.log.PageSize()
-	// The database file's own page 1 may be overwritten by a backfill while
-	// this generation lives, so that (gen, 0) names no content.
-	if img := s.cached1.Load(); f != 0 && img != nil && img.gen == st.Gen && img.frame == f && len(img.data) == size {
-		return img.data, nil
-	}
-	data := make([]byte, size)
-	if err := s.log.ReadPage(st, inFile, 1, data); err != nil {
-		return nil, err
-	}
-	if f != 0 {
-		s.cached1.Store(&page1Image{gen: st.Gen, frame: f, data: data})
-	}
-	return data, nil
-}
 
 // counter is the change counter that the commit seq shows to SQLite: no other
 // commit of this engine shows the same.

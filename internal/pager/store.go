@@ -24,6 +24,9 @@ type Options struct {
 	PageSize int
 	// MustExist refuses to create a database.
 	MustExist bool
+	// PoolBytes bounds the buffer pool of a store that is not open yet; 0 is
+	// DefaultPoolBytes.
+	PoolBytes int64
 }
 
 // DefaultPageSize of a new database, in bytes, as SQLite's.
@@ -45,7 +48,10 @@ type Store struct {
 	// Guarded by the writer's place.
 	convert bool
 
-	cached1 atomic.Pointer[page1Image]
+	// poolBytes is the bound of the buffer pool, which is made when the page
+	// size is known for good.
+	poolBytes int64
+	buffers   atomic.Pointer[pool]
 	// open counts transactions.
 	open atomic.Int64
 }
@@ -58,6 +64,16 @@ func (s *Store) Log() *wal.Log { return s.log }
 
 // PageSize in bytes.
 func (s *Store) PageSize() int { return s.log.PageSize() }
+
+// pool returns the buffer pool. The database is not empty, or about to cease to
+// be: its page size does not change any more.
+func (s *Store) pool() *pool {
+	if p := s.buffers.Load(); p != nil {
+		return p
+	}
+	s.buffers.CompareAndSwap(nil, newPool(s.poolBytes, s.PageSize()))
+	return s.buffers.Load()
+}
 
 // OpenTransactions counts transactions that have not ended.
 func (s *Store) OpenTransactions() int { return int(s.open.Load()) }
@@ -95,6 +111,9 @@ var registry = struct {
 func Open(path string, o Options) (*Store, error) {
 	if o.FS == nil {
 		o.FS = disk.OS()
+	}
+	if o.PoolBytes <= 0 {
+		o.PoolBytes = DefaultPoolBytes
 	}
 	real, err := o.FS.Resolve(path)
 	if err != nil {

@@ -145,26 +145,40 @@ func (t *Tx) check(n walformat.PageNo) error {
 	return nil
 }
 
+// page returns page n, not to be changed: from the transaction's own pages, the
+// pool, or the files. n has been checked.
+func (t *Tx) page(n walformat.PageNo) ([]byte, error) {
+	if p := t.dirty[n]; p != nil {
+		return p, nil
+	}
+	if !t.inBase(n) {
+		return make([]byte, t.PageSize()), nil
+	}
+	f, v := t.st.Index.Version(n, t.st.MaxFrame)
+	pool := t.s.pool()
+	if p := pool.get(n, v); p != nil {
+		return p, nil
+	}
+	p := make([]byte, t.PageSize())
+	if t.inFile() {
+		f = 0 // it is in the database file, whatever frame it was in
+	}
+	if err := t.s.log.ReadPage(t.st, f, n, p); err != nil {
+		return nil, err
+	}
+	pool.put(n, v, p)
+	return p, nil
+}
+
 // ReadPage fills dst, one page long, with page n. A page that was never
 // written is zero.
 func (t *Tx) ReadPage(n walformat.PageNo, dst []byte) error {
 	if err := t.check(n); err != nil {
 		return err
 	}
-	if p := t.dirty[n]; p != nil {
-		copy(dst, p)
-		return nil
-	}
-	if !t.inBase(n) {
-		clear(dst)
-		return nil
-	}
-	if n == 1 {
-		p, err := t.s.page1(t.st, t.inFile())
-		copy(dst, p)
-		return err
-	}
-	return t.s.log.ReadPage(t.st, t.inFile(), n, dst)
+	p, err := t.page(n)
+	copy(dst, p)
+	return err
 }
 
 // ReadHeader fills dst with page 1 from offset off on, as a SQLite in rollback
@@ -173,12 +187,9 @@ func (t *Tx) ReadHeader(dst []byte, off int) error {
 	if err := t.check(1); err != nil {
 		return err
 	}
-	p := t.dirty[1]
-	if p == nil {
-		var err error
-		if p, err = t.s.page1(t.st, t.inFile()); err != nil {
-			return err
-		}
+	p, err := t.page(1)
+	if err != nil {
+		return err
 	}
 	copy(dst, p[off:])
 	if t.dirty[1] == nil {
@@ -203,16 +214,12 @@ func showVersions(b []byte, off int) {
 }
 
 // Page returns page n, read-only: its own page if this transaction changed it
-// (then later Writes show), else a copy of the snapshot's.
+// (then later Writes show), else the snapshot's.
 func (t *Tx) Page(n walformat.PageNo) ([]byte, error) {
 	if err := t.check(n); err != nil {
 		return nil, err
 	}
-	if p := t.dirty[n]; p != nil {
-		return p, nil
-	}
-	p := make([]byte, t.PageSize())
-	return p, t.ReadPage(n, p)
+	return t.page(n)
 }
 
 // canWrite refuses writes that cannot be.
@@ -366,6 +373,7 @@ func (t *Tx) Commit(o CommitOptions) error {
 		return err
 	}
 	o.Pin = o.Keep && !(t.mark > 0)
+	t.pooled = t.pooled && !t.share(frames, o.SQLite)
 	w, old := t.w, t.mark
 	t.w = nil
 	t.s.convert = false
@@ -429,7 +437,7 @@ func (t *Tx) preparePage1(bySQLite bool) error {
 	}
 	walformat.PutVersions(p, 2)
 	if bySQLite && !t.s.convert && !resized && len(t.dirty) > 1 {
-		base, err := t.s.page1(t.st, false)
+		base, err := t.base1()
 		if err != nil {
 			return err
 		}
@@ -451,6 +459,36 @@ func (t *Tx) preparePage1(bySQLite bool) error {
 		return fmt.Errorf("page 1 would be no database header any more: %w", err)
 	}
 	return nil
+}
+
+// base1 is page 1 as it was before the transaction.
+func (t *Tx) base1() ([]byte, error) {
+	own := t.dirty[1]
+	delete(t.dirty, 1)
+	p, err := t.page(1)
+	t.dirty[1] = own
+	return p, err
+}
+
+// share puts the pages of the commit into the pool, under the names that its
+// frames will have: the next writer is waiting to read them. A commit that
+// would fill a good part of the pool is left out. It reports whether the pool
+// has the pages now, and they must not change any more.
+func (t *Tx) share(frames []wal.Frame, bySQLite bool) bool {
+	pool := t.s.pool()
+	if len(frames) > pool.capacity()/8 {
+		return false
+	}
+	f := t.w.Base.MaxFrame
+	for _, fr := range frames {
+		f++
+		data := fr.Data
+		if !bySQLite {
+			data = append([]byte(nil), data...) // the caller may still have it
+		}
+		pool.put(fr.Page, coord.VersionOf(t.w.Base.Gen, f), data)
+	}
+	return bySQLite
 }
 
 // Rollback drops the changes. With keep it goes on as a read transaction on

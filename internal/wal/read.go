@@ -12,26 +12,15 @@ import (
 	"github.com/walnutdb/walnut/internal/walformat"
 )
 
-// ReadPage fills dst, which is as long as a page, with page n as of the
-// snapshot st. inFile says that the reader is in slot 0 and may use the
-// database file only. The caller holds a mark for st, or the writer's place
-// with st as its base.
-func (l *Log) ReadPage(st *coord.State, inFile bool, n walformat.PageNo, dst []byte) error {
-	if !inFile {
-		if f := st.Index.Lookup(n, st.MaxFrame); f != 0 {
-			return l.readFrame(st, f, n, dst)
-		}
+// ReadPage fills dst, which is as long as a page, with page n: from frame f,
+// which holds it as of the snapshot st, or from the database file if f is 0.
+// The caller holds a mark for st, or the writer's place with st as its base; in
+// slot 0 it may use the database file only.
+func (l *Log) ReadPage(st *coord.State, f walformat.FrameNo, n walformat.PageNo, dst []byte) error {
+	if f != 0 {
+		return l.readFrame(st, f, n, dst)
 	}
 	return l.readDB(n, dst)
-}
-
-// PageFrame returns the frame that holds page n as of st, 0 if the database
-// file does.
-func PageFrame(st *coord.State, inFile bool, n walformat.PageNo) walformat.FrameNo {
-	if inFile {
-		return 0
-	}
-	return st.Index.Lookup(n, st.MaxFrame)
 }
 
 // readDB reads page n of the database file. What the file is too short for is

@@ -21,6 +21,9 @@ import (
 	"github.com/walnutdb/walnut/internal/walformat"
 )
 
+// firstGeneration is the number of the generation that recovery finds.
+const firstGeneration coord.Generation = 1
+
 // Recovered is a log that was read and not changed.
 type Recovered struct {
 	// Scan is what was found. Its zero value stands for "no log file".
@@ -39,7 +42,7 @@ type Recovered struct {
 // commits, for a caller to whom that does not matter. Otherwise there is
 // either a Recovered, to be started or closed, or an error.
 func Inspect(fsys disk.FS, path string) (*Recovered, error) {
-	r := &Recovered{fsys: fsys, path: path, idx: coord.NewIndex(walformat.Checksum{})}
+	r := &Recovered{fsys: fsys, path: path, idx: coord.NewIndex(firstGeneration, walformat.Checksum{})}
 	f, err := fsys.Open(path, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
@@ -115,7 +118,7 @@ func (r *Recovered) Start(cfg Config) (*Log, error) {
 		}
 	}
 	st := coord.State{Index: r.idx, Snapshot: coord.Snapshot{
-		Gen: 1, MaxFrame: end, DBSize: cfg.DBSize, Sum: r.idx.Sum(end),
+		Gen: firstGeneration, MaxFrame: end, DBSize: cfg.DBSize, Sum: r.idx.Sum(end),
 	}}
 	if end > 0 {
 		st.DBSize = r.Scan.DBSize

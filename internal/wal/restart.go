@@ -80,7 +80,7 @@ func (l *Log) beginGeneration(base walformat.Checksum) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.gen++
-	l.mu.idx = coord.NewIndex(base)
+	l.mu.idx = l.mu.idx.Next(l.mu.gen, base)
 	l.mu.accepted, l.mu.appended, l.mu.durable, l.mu.sum = 0, 0, 0, base
 	l.appendedEnd.Store(0)
 	l.co.Publish(func(s *coord.State) bool {
