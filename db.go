@@ -30,7 +30,8 @@ func Open(path string, o *Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := pager.Open(path, pager.Options{FS: opt.FS, PageSize: opt.PageSize, MustExist: opt.MustExist})
+	s, err := pager.Open(path, pager.Options{FS: opt.FS, PageSize: opt.PageSize, MustExist: opt.MustExist,
+		ReadOnly: opt.ReadOnly, Immutable: opt.Immutable, PoolBytes: opt.PoolBytes})
 	if err != nil {
 		return nil, fmt.Errorf("walnut: %w", err)
 	}
@@ -104,6 +105,9 @@ func (db *DB) Begin(ctx context.Context, o *TxOptions) (*Tx, error) {
 		tx.p = db.store.BeginRead()
 		return tx, nil
 	}
+	if db.opt.ReadOnly {
+		return nil, ErrReadOnly
+	}
 	req, err := db.store.RequestWrite(tx.opt.NoAutoRestart || db.opt.NoAutoRestart)
 	if err != nil {
 		return nil, err
@@ -146,6 +150,9 @@ func (db *DB) Checkpoint(ctx context.Context, mode CheckpointMode, o *Checkpoint
 	}
 	if mode > CheckpointTruncate {
 		return CheckpointResult{Mode: mode}, fmt.Errorf("walnut: %s is no checkpoint mode", mode)
+	}
+	if db.opt.ReadOnly {
+		return CheckpointResult{Mode: mode}, ErrReadOnly
 	}
 	if o == nil {
 		o = &CheckpointOptions{}
@@ -249,7 +256,7 @@ func (tx *Tx) Write(n PageNo) ([]byte, error) {
 
 // writing makes a deferred transaction a writing one.
 func (tx *Tx) writing() error {
-	if tx.p.Writing() || !tx.opt.Deferred || tx.opt.ReadOnly {
+	if tx.p.Writing() || !tx.opt.Deferred || tx.opt.ReadOnly || tx.db.opt.ReadOnly {
 		return nil
 	}
 	req, err := tx.p.RequestUpgrade(tx.opt.NoAutoRestart || tx.db.opt.NoAutoRestart)
@@ -288,9 +295,9 @@ func (tx *Tx) Release(depth int) error { return tx.p.Release(depth) }
 
 // Commit ends the transaction and makes its changes durable, as its sync level
 // says, and visible to those who begin after it returned. A context that has
-// ended rolls it back; once the commit is accepted, it waits for the outcome
-// whatever ctx does. An error means that nothing was committed, unless it
-// matches ErrCommitUnknown.
+// ended rolls it back; one that ends later, while the commit waits for another
+// one's sync, only ends the wait: the error matches ErrCommitUnknown and ctx's,
+// and the commit goes on. Any other error means that nothing was committed.
 func (tx *Tx) Commit(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		tx.Rollback()
@@ -304,7 +311,7 @@ func (tx *Tx) Commit(ctx context.Context) error {
 	if tx.opt.NoAutoCheckpoint {
 		auto = 0
 	}
-	return tx.p.Commit(pager.CommitOptions{CommitOptions: wal.CommitOptions{Level: level, AutoCheckpoint: auto}})
+	return tx.p.Commit(ctx, pager.CommitOptions{CommitOptions: wal.CommitOptions{Level: level, AutoCheckpoint: auto}})
 }
 
 // Rollback ends the transaction and drops its changes. After Commit or

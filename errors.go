@@ -21,8 +21,10 @@ var (
 	// ErrLogFailed says that an earlier append or sync of the log failed. Reads
 	// go on; writes are refused until the database is closed and opened again.
 	ErrLogFailed = wal.ErrLogFailed
-	// ErrCommitUnknown says that the append or sync of this very commit failed:
-	// whether it survives is decided when the database is opened again.
+	// ErrCommitUnknown says that a commit was accepted, and its outcome is not
+	// known: its append or sync failed, and whether it survives is decided when
+	// the database is opened again; or its context ended while it waited, and
+	// it goes on.
 	ErrCommitUnknown = wal.ErrCommitUnknown
 	// ErrCorrupt marks damage that was found in log or database file.
 	ErrCorrupt = wal.ErrCorrupt

@@ -66,6 +66,17 @@ type Options struct {
 	PageSize int
 	// MustExist refuses to create the database.
 	MustExist bool
+	// ReadOnly opens a database that exists for reading. It takes the same lock
+	// as others do, and recovers what a crash left; write transactions and
+	// checkpoints are refused with ErrReadOnly.
+	ReadOnly bool
+	// Immutable, with ReadOnly, takes no lock and writes nothing at all. It is
+	// for files that nobody can change while they are open: read-only media, a
+	// file without write permission.
+	Immutable bool
+	// PoolBytes bounds the buffer pool, which all who have the database open
+	// in this process share: the first Open decides. 0 is 64 MiB.
+	PoolBytes int64
 	// Sync is the level of commits that do not say their own.
 	Sync SyncLevel
 	// BusyTimeout is how long a write transaction waits for the writer's place

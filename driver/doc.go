@@ -18,7 +18,12 @@
 // forms take parameters after a "?" (a path that contains one must be given as
 // a URI, with %3F):
 //
-//   - mode=rwc (default) creates a missing file, mode=rw does not.
+//   - mode=rwc (default) creates a missing file, mode=rw does not. mode=ro
+//     refuses writes; it takes the same lock as the others, and needs the right
+//     to write the file for that.
+//   - mode=memory: the name is that of a database in memory, see below.
+//   - immutable=1, with mode=ro: no lock is taken and nothing is written, for
+//     files that nobody can change.
 //   - _txlock=deferred (default), immediate or exclusive: how [sql.DB.Begin]
 //     begins a transaction, see below.
 //   - _busy_timeout=5s, or 5000 (milliseconds): how long a statement waits for
@@ -29,12 +34,13 @@
 //
 // Parameter values are decoded as in a URL query (%XX, and + is a space). Any
 // other parameter, and any other value, is an error and not ignored. nolock=1,
-// immutable=1, cache=shared, and vfs other than walnut are refused.
+// cache=shared, and vfs other than walnut are refused.
 //
-// The name ":memory:" (or "file::memory:", or mode=memory) gives each
-// connection a plain SQLite database of its own in memory, without Walnut's
-// log. A pool of connections to one such database does not exist: call
-// db.SetMaxOpenConns(1).
+// A database in memory runs on the same engine, with a log in memory. Named
+// ("file:cache?mode=memory") it is shared by all in the process who give the
+// same name; ":memory:" is one of its own for each [sql.DB], which all
+// connections of the pool share. It is gone when the last sql.DB that has it is
+// closed. ATTACH on such a connection names other memory databases.
 //
 // # Transactions
 //

@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ncruces/go-sqlite3"
 )
@@ -99,11 +101,11 @@ func NewConnector(name string, opts ...Option) (*Connector, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !d.memory {
+	if d.memory {
+		d.path = memoryPath(d.path)
+	} else if d.path, err = filepath.Abs(d.path); err != nil {
 		// A later chdir must not send half of a pool to another file.
-		if d.path, err = filepath.Abs(d.path); err != nil {
-			return nil, fmt.Errorf("walnut: %w", err)
-		}
+		return nil, fmt.Errorf("walnut: %w", err)
 	}
 	n := &Connector{dsn: d, uri: sqliteURI(d), maxMemory: defaultMaxMemory64}
 	if strconv.IntSize < 64 {
@@ -121,22 +123,36 @@ func NewConnector(name string, opts ...Option) (*Connector, error) {
 // sqliteURI spells the name for SQLite, with nothing in it but what it needs:
 // the wrapper would run _pragma itself, before our busy timeout is set.
 func sqliteURI(d dsn) string {
-	path, params := ":memory:", []string{}
-	if !d.memory {
-		path = strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(filepath.ToSlash(d.path))
-		if strings.HasPrefix(path, "//") { // else read as a host
-			path = "//" + path
-		}
-		mode := "mode=rwc"
-		if d.noCreate {
-			mode = "mode=rw"
-		}
-		params = append(params, mode)
+	name := strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(filepath.ToSlash(d.path))
+	if strings.HasPrefix(name, "//") { // else read as a host
+		name = "//" + name
 	}
-	if vfsName != "" {
-		params = append(params, "vfs="+vfsName)
+	mode, vfs := "rwc", vfsName
+	switch {
+	case d.memory:
+		vfs = memoryVFSName
+	case d.readOnly:
+		mode = "ro"
+	case d.noCreate:
+		mode = "rw"
 	}
-	return "file:" + path + "?" + strings.Join(params, "&")
+	uri := "file:" + name + "?mode=" + mode + "&vfs=" + vfs
+	if d.immutable {
+		uri += "&immutable=1"
+	}
+	return uri
+}
+
+// unnamed counts memory databases without a name.
+var unnamed atomic.Int64
+
+// memoryPath is the path of a memory database: the one that all who give the
+// same name share, or a new one that only this connector's pool has.
+func memoryPath(name string) string {
+	if name == "" {
+		return fmt.Sprintf("/unnamed/%d", unnamed.Add(1))
+	}
+	return path.Join("/named", filepath.ToSlash(name))
 }
 
 // Driver returns the driver; database/sql asks for it.
@@ -175,10 +191,10 @@ func (n *Connector) hold() error {
 	if n.closed {
 		return errClosed
 	}
-	if n.dsn.memory || n.release != nil {
+	if n.release != nil {
 		return nil
 	}
-	release, err := holdEngine(n.dsn.path, n.dsn.noCreate)
+	release, err := holdEngine(&n.dsn)
 	if err != nil {
 		return fmt.Errorf("walnut: cannot open %s: %w", n.dsn.path, err)
 	}

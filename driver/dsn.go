@@ -21,13 +21,15 @@ const defaultBusyTimeout = time.Minute
 
 // dsn is a parsed data source name.
 type dsn struct {
-	path     string // as given, decoded; empty for a memory database
-	memory   bool
-	noCreate bool // mode=rw
-	txLock   txLock
-	busy     time.Duration
-	pragmas  []string // "name(value)", checked for form only
-	times    timeFormat
+	path      string // as given, decoded; the name of a memory database, or empty
+	memory    bool
+	noCreate  bool // mode=rw, mode=ro
+	readOnly  bool // mode=ro
+	immutable bool // immutable=1
+	txLock    txLock
+	busy      time.Duration
+	pragmas   []string // "name(value)", checked for form only
+	times     timeFormat
 }
 
 // txLock is how a transaction begins.
@@ -73,16 +75,17 @@ func parseDSN(name string) (dsn, error) {
 		return dsn{}, err
 	}
 	switch {
-	case path == ":memory:":
-		d.memory = true
-	case d.memory:
-		// The name of a private memory database means nothing.
-	case path == "":
-		return dsn{}, errors.New("walnut: the data source name has no path")
 	case strings.ContainsRune(path, 0):
 		return dsn{}, errors.New("walnut: the path contains a NUL")
+	case path == ":memory:":
+		d.memory = true
+	case path == "" && !d.memory:
+		return dsn{}, errors.New("walnut: the data source name has no path")
 	default:
 		d.path = path
+	}
+	if d.immutable && !d.readOnly {
+		return dsn{}, errors.New("walnut: immutable=1 needs mode=ro: what is written changes")
 	}
 	return d, nil
 }
@@ -166,7 +169,12 @@ func (d *dsn) setParam(key, value string) error {
 			return badValue(key, value, "name(value), name=value, and name")
 		}
 		d.pragmas = append(d.pragmas, value)
-	case "vfs", "cache", "nolock", "immutable":
+	case "immutable":
+		if value != "0" && value != "1" {
+			return badValue(key, value, "0, 1")
+		}
+		d.immutable = value == "1"
+	case "vfs", "cache", "nolock":
 		return checkFixed(key, value)
 	default:
 		return unknownParam(key)
@@ -182,10 +190,9 @@ func (d *dsn) setMode(value string) error {
 	case "memory":
 		d.memory = true
 	case "ro":
-		return errors.New("walnut: mode=ro is not yet supported: it comes with read-only opens" +
-			" (sql.TxOptions.ReadOnly and _pragma=query_only(1) refuse writes)")
+		d.noCreate, d.readOnly = true, true
 	default:
-		return badValue("mode", value, "rwc, rw, memory")
+		return badValue("mode", value, "rwc, rw, ro, memory")
 	}
 	return nil
 }
@@ -193,10 +200,9 @@ func (d *dsn) setMode(value string) error {
 // fixedParams are SQLite's URI parameters that Walnut knows but has only one
 // value for: the allowed values, and why not another.
 var fixedParams = map[string]struct{ allowed, reason string }{
-	"vfs":       {"walnut", "Walnut is its own VFS"},
-	"cache":     {"private", "connections share Walnut's page cache anyway; for one memory database use db.SetMaxOpenConns(1)"},
-	"nolock":    {"0", "without locks another process could delete the live log"},
-	"immutable": {"0", "the log would not be read"},
+	"vfs":    {"walnut", "Walnut is its own VFS"},
+	"cache":  {"private", "connections share Walnut's page cache anyway, and a memory database"},
+	"nolock": {"0", "without locks another process could delete the live log"},
 }
 
 func checkFixed(key, value string) error {
@@ -232,7 +238,7 @@ func unknownParam(key string) error {
 	if p, ok := mattnPragmas[key]; ok {
 		return fmt.Errorf("walnut: unknown parameter %s: write _pragma=%s(value)", key, p)
 	}
-	return fmt.Errorf("walnut: unknown parameter %s: allowed are mode, cache, vfs,"+
+	return fmt.Errorf("walnut: unknown parameter %s: allowed are mode, immutable, cache, vfs,"+
 		" _txlock, _busy_timeout, _pragma, _timefmt", key)
 }
 

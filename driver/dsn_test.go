@@ -50,7 +50,9 @@ func TestParseDSN(t *testing.T) {
 		{":memory:", mem},
 		{"file::memory:", mem},
 		{"file::memory:?mode=memory", mem},
-		{"file:any?mode=memory", mem},
+		{"file:any?mode=memory", with("any", func(d *dsn) { d.memory = true })},
+		{"app.db?mode=ro", with("app.db", func(d *dsn) { d.noCreate, d.readOnly = true, true })},
+		{"app.db?immutable=1&mode=ro", with("app.db", func(d *dsn) { d.noCreate, d.readOnly, d.immutable = true, true, true })},
 		{"file:?mode=memory", mem},
 	}
 	for _, tt := range tests {
@@ -68,6 +70,7 @@ func TestParseDSN(t *testing.T) {
 
 func equalDSN(a, b dsn) bool {
 	return a.path == b.path && a.memory == b.memory && a.noCreate == b.noCreate &&
+		a.readOnly == b.readOnly && a.immutable == b.immutable &&
 		a.txLock == b.txLock && a.busy == b.busy && a.times == b.times
 }
 
@@ -80,8 +83,9 @@ func TestParseDSNErrors(t *testing.T) {
 		{"file://example.com/app.db", "host must be empty"},
 		{"file:%zz", "bad path"},
 		{"file:a%00b", "NUL"},
-		{"app.db?mode=ro", "not yet supported"},
-		{"app.db?mode=rx", "rwc, rw, memory"},
+		{"app.db?immutable=1", "needs mode=ro"},
+		{"app.db?mode=ro&immutable=2", "0, 1"},
+		{"app.db?mode=rx", "rwc, rw, ro, memory"},
 		{"app.db?_txlock=imediate", "deferred, immediate, exclusive"},
 		{"app.db?_txlok=immediate", "unknown parameter _txlok"},
 		{"app.db?Mode=rw", "unknown parameter Mode"},
@@ -96,9 +100,8 @@ func TestParseDSNErrors(t *testing.T) {
 		{"app.db?_journal_mode=WAL", "_pragma=journal_mode(value)"},
 		{"app.db?_fk=1", "_pragma=foreign_keys(value)"},
 		{"app.db?nolock=1", "live log"},
-		{"app.db?immutable=1", "log would not be read"},
 		{"app.db?vfs=unix", "its own VFS"},
-		{"app.db?cache=shared", "SetMaxOpenConns(1)"},
+		{"app.db?cache=shared", "memory database"},
 		{"app.db?mode=rw&mode=rwc", "given twice"},
 		{"app.db?mode=%q", "bad parameter"},
 	}
@@ -120,7 +123,7 @@ func FuzzParseDSN(f *testing.F) {
 			}
 			return
 		}
-		if d.memory != (d.path == "") {
+		if !d.memory && d.path == "" {
 			t.Errorf("%q: %+v is neither a file nor memory", name, d)
 		}
 		if d.busy < 0 || strings.ContainsRune(d.path, 0) {
@@ -253,20 +256,66 @@ func TestLegacyOpen(t *testing.T) {
 }
 
 func TestMemory(t *testing.T) {
-	for _, name := range []string{":memory:", "file::memory:", "file:x?mode=memory"} {
-		t.Run(name, func(t *testing.T) {
-			t.Chdir(t.TempDir())
-			db, err := sql.Open("walnut", name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer db.Close()
-			db.SetMaxOpenConns(1)
-			mustExec(t, db, "CREATE TABLE t(x); INSERT INTO t VALUES (1)")
-			want(t, "rows", get[int](t, db, "SELECT count(*) FROM t"), 1)
-			if files, _ := os.ReadDir("."); len(files) > 0 {
-				t.Errorf("a memory database left %v", files)
-			}
-		})
+	t.Chdir(t.TempDir())
+	open := func(name string) *sql.DB {
+		db, err := sql.Open("walnut", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		return db
+	}
+	for _, tt := range []struct {
+		name   string
+		shared bool
+	}{{":memory:", false}, {"file::memory:", false}, {"file:x?mode=memory", true}} {
+		db, other := open(tt.name), open(tt.name)
+		mustExec(t, db, "CREATE TABLE t(x); INSERT INTO t VALUES (1)")
+		// A second connection of the pool sees the same database.
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustExec(t, db, "INSERT INTO t VALUES (2)")
+		want(t, "rows", get[int](t, tx, "SELECT count(*) FROM t"), 2)
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "tables of another pool", get[int](t, other, "SELECT count(*) FROM sqlite_schema"), map[bool]int{true: 1}[tt.shared])
+		if err := errors.Join(db.Close(), other.Close()); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "tables after all have closed", get[int](t, open(tt.name), "SELECT count(*) FROM sqlite_schema"), 0)
+		if files, _ := os.ReadDir("."); len(files) > 0 {
+			t.Errorf("%s left %v", tt.name, files)
+		}
+	}
+}
+
+func TestReadOnlyOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	db := openAt(t, path, "")
+	mustExec(t, db, "CREATE TABLE t(x); INSERT INTO t VALUES (1)")
+	ro := openAt(t, path, "mode=ro")
+	want(t, "rows", get[int](t, ro, "SELECT count(*) FROM t"), 1)
+	_, err := ro.Exec("INSERT INTO t VALUES (2)")
+	wantError(t, err, "readonly")
+	mustExec(t, db, "INSERT INTO t VALUES (2)")
+	want(t, "rows after another's commit", get[int](t, ro, "SELECT count(*) FROM t"), 2)
+	if err := errors.Join(db.Close(), ro.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // no lock is taken, so two processes could
+		frozen := openAt(t, path, "mode=ro&immutable=1")
+		want(t, "rows of an immutable file", get[int](t, frozen, "SELECT count(*) FROM t"), 2)
+		_, err = frozen.Exec("INSERT INTO t VALUES (3)")
+		wantError(t, err, "readonly")
+	}
+	_, err = os.Stat(path + "-wal")
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("there is a log: %v", err)
 	}
 }

@@ -12,9 +12,14 @@ import (
 // vfsName is the registered name of the VFS that opens database files.
 const vfsName = sqlitevfs.Name
 
+// memoryVFSName is that of the VFS that has memory databases.
+const memoryVFSName = sqlitevfs.MemoryName
+
 // holdEngine opens the database's engine and keeps it open until release.
-func holdEngine(path string, mustExist bool) (release func() error, err error) {
-	return sqlitevfs.Hold(path, mustExist)
+func holdEngine(d *dsn) (release func() error, err error) {
+	return sqlitevfs.Hold(d.path, sqlitevfs.HoldOptions{
+		MustExist: d.noCreate, ReadOnly: d.readOnly, Immutable: d.immutable, Memory: d.memory,
+	})
 }
 
 // initConn registers the functions behind rewritten pragmas.

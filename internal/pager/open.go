@@ -19,7 +19,7 @@ import (
 // refuseOrphanLog refuses to create a database beside a log with commits: they
 // would be lost.
 func refuseOrphanLog(fsys disk.FS, path string) error {
-	rec, err := wal.Inspect(fsys, path+"-wal")
+	rec, err := wal.Inspect(fsys, path+"-wal", disk.ReadOnly)
 	if rec != nil {
 		defer func() { _ = rec.Close() }()
 	}
@@ -58,8 +58,10 @@ func openLocked(o Options, path string, db disk.File) (*Store, error) {
 	if info.Links > 1 {
 		return nil, fmt.Errorf("the file has %d names (hard links), and its log would belong to one of them only: remove the others", info.Links)
 	}
-	if err := coord.Exclude(db); err != nil {
-		return nil, err
+	if !o.Immutable {
+		if err := coord.Exclude(db); err != nil {
+			return nil, err
+		}
 	}
 	// The size may have changed until the lock was there.
 	size, err := db.Size()
@@ -69,7 +71,7 @@ func openLocked(o Options, path string, db disk.File) (*Store, error) {
 	if err := refuseHotJournal(o.FS, path, size); err != nil {
 		return nil, err
 	}
-	rec, err := wal.Inspect(o.FS, path+"-wal")
+	rec, err := wal.Inspect(o.FS, path+"-wal", openFlag(o)&disk.ReadOnly)
 	if err != nil && !(size == 0 && errors.Is(err, walformat.ErrVersion)) {
 		if rec != nil {
 			_ = rec.Close()
@@ -81,7 +83,9 @@ func openLocked(o Options, path string, db disk.File) (*Store, error) {
 		_ = rec.Close()
 		return nil, err
 	}
-	if err := removeStaleShm(o.FS, path); err != nil {
+	if o.Immutable {
+		found.damage = errImmutable
+	} else if err := removeStaleShm(o.FS, path); err != nil {
 		_ = rec.Close()
 		return nil, err
 	}
@@ -91,6 +95,9 @@ func openLocked(o Options, path string, db disk.File) (*Store, error) {
 	}
 	return &Store{path: path, fsys: o.FS, db: db, log: log, poolBytes: o.PoolBytes, baseCounter: found.counter, convert: found.convert}, nil
 }
+
+// errImmutable refuses to write a database that was opened as immutable.
+var errImmutable = fmt.Errorf("%w: the database was opened as immutable", ErrReadOnly)
 
 // refuseHotJournal refuses a database whose last rollback-mode transaction
 // must be undone first. A journal that begins with a zero byte, or lies beside

@@ -24,6 +24,12 @@ type Options struct {
 	PageSize int
 	// MustExist refuses to create a database.
 	MustExist bool
+	// ReadOnly opens for reading: the database must exist, and this Open does
+	// not make the last Close copy and remove the log. Others may still write.
+	ReadOnly bool
+	// Immutable, with ReadOnly, opens without any lock and writes nothing at
+	// all, for files that nobody can change while they are open.
+	Immutable bool
 	// PoolBytes bounds the buffer pool of a store that is not open yet; 0 is
 	// DefaultPoolBytes.
 	PoolBytes int64
@@ -48,6 +54,8 @@ type Store struct {
 	// Guarded by the writer's place.
 	convert bool
 
+	// written: somebody opened the store for writing. Guarded by registry.mu.
+	written bool
 	// poolBytes is the bound of the buffer pool, which is made when the page
 	// size is known for good.
 	poolBytes int64
@@ -79,8 +87,9 @@ func (s *Store) pool() *pool {
 func (s *Store) OpenTransactions() int { return int(s.open.Load()) }
 
 type storeKey struct {
-	fsys disk.FS
-	id   disk.FileID
+	fsys      disk.FS
+	id        disk.FileID
+	immutable bool
 }
 
 // entry is a store in the registry, from before it is open until after it is
@@ -115,6 +124,8 @@ func Open(path string, o Options) (*Store, error) {
 	if o.PoolBytes <= 0 {
 		o.PoolBytes = DefaultPoolBytes
 	}
+	o.MustExist = o.MustExist || o.ReadOnly
+	o.Immutable = o.Immutable && o.ReadOnly
 	real, err := o.FS.Resolve(path)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -140,6 +151,11 @@ func Open(path string, o Options) (*Store, error) {
 			close(e.ready)
 		}
 		<-e.ready
+		if e.err == nil && !o.ReadOnly {
+			registry.mu.Lock()
+			e.store.written = true
+			registry.mu.Unlock()
+		}
 		return e.store, e.err
 	}
 }
@@ -151,7 +167,7 @@ func lookup(real string, o Options) (*entry, disk.File, error) {
 	registry.mu.Lock()
 	info, err := o.FS.Stat(real)
 	if err == nil {
-		if e := registry.m[storeKey{o.FS, info.ID}]; e != nil {
+		if e := registry.m[storeKey{o.FS, info.ID, o.Immutable}]; e != nil {
 			closing := e.refs == 0
 			if !closing {
 				e.refs++
@@ -173,7 +189,10 @@ func lookup(real string, o Options) (*entry, disk.File, error) {
 			return nil, nil, err
 		}
 	}
-	f, err := o.FS.Open(real, disk.Create)
+	f, err := o.FS.Open(real, openFlag(o))
+	if o.ReadOnly && errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w: even reading needs an exclusive lock, which takes the right to write; open it as immutable if nobody changes it", err)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -181,16 +200,31 @@ func lookup(real string, o Options) (*entry, disk.File, error) {
 		_ = f.Close()
 		return nil, nil, err
 	}
-	e := &entry{key: storeKey{o.FS, info.ID}, ready: make(chan struct{}), gone: make(chan struct{}), refs: 1}
+	e := &entry{key: storeKey{o.FS, info.ID, o.Immutable}, ready: make(chan struct{}), gone: make(chan struct{}), refs: 1}
 	registry.m[e.key] = e
 	return e, f, nil
+}
+
+func openFlag(o Options) disk.OpenFlag {
+	switch {
+	case o.Immutable:
+		return disk.ReadOnly
+	case o.MustExist:
+		return 0
+	}
+	return disk.Create
 }
 
 // Close gives up one Open. The last one copies the log into the database file
 // and removes it; it is refused with ErrTxOpen while transactions are open.
 // After any other error the files are closed all the same, and the next Open
 // recovers what the log still has.
-func (s *Store) Close() error {
+func (s *Store) Close() error { return s.close(false) }
+
+// CloseAndRemove is Close; the last one of the store removes the database too.
+func (s *Store) CloseAndRemove() error { return s.close(true) }
+
+func (s *Store) close(remove bool) error {
 	e := s.entry
 	registry.mu.Lock()
 	if e.refs == 1 {
@@ -200,14 +234,17 @@ func (s *Store) Close() error {
 		}
 	}
 	e.refs--
-	last := e.refs == 0
+	last, written := e.refs == 0, s.written
 	registry.mu.Unlock()
 	if !last {
 		return nil
 	}
-	err := s.log.Close()
+	err := s.log.Close(written)
 	if cerr := s.db.Close(); err == nil {
 		err = cerr
+	}
+	if remove && err == nil {
+		err = s.fsys.Remove(s.path)
 	}
 	registry.mu.Lock()
 	delete(registry.m, e.key)

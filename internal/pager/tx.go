@@ -347,7 +347,7 @@ type CommitOptions struct {
 // Commit makes the changes durable, as the level says, and visible to new
 // transactions. It returns after that. An error is wal.ErrCommitUnknown or
 // means that nothing was committed; either way the transaction has ended.
-func (t *Tx) Commit(o CommitOptions) error {
+func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 	if t.done {
 		return ErrTxDone
 	}
@@ -377,7 +377,7 @@ func (t *Tx) Commit(o CommitOptions) error {
 	w, old := t.w, t.mark
 	t.w = nil
 	t.s.convert = false
-	st, mark, err := w.Commit(frames, t.size, o.CommitOptions)
+	st, mark, err := w.Commit(ctx, frames, t.size, o.CommitOptions)
 	// After a failure somebody else may still be writing the pages.
 	t.pooled = t.pooled && err == nil
 	t.dropPages()

@@ -4,6 +4,7 @@
 package sqlitevfs
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -272,7 +273,7 @@ func (f *file) CommitPhaseTwo() error {
 	keep := f.tx.HasMark() || f.openCursors()
 	o := pager.CommitOptions{Keep: keep, SQLite: true}
 	o.Level, o.AutoCheckpoint = f.level, f.autoCheckpoint
-	err := f.tx.Commit(o)
+	err := f.tx.Commit(context.Background(), o)
 	f.over = true
 	if err != nil || !keep {
 		f.tx = nil

@@ -41,6 +41,11 @@ func (f *file) Pragma(name, value string) (string, error) {
 			f.autoCheckpoint = n
 		}
 		return strconv.Itoa(max(f.autoCheckpoint, 0)), nil
+	case "journal_size_limit":
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+			f.store.Log().SetSizeLimit(n)
+		}
+		return strconv.FormatInt(f.store.Log().SizeLimit(), 10), nil
 	case "synchronous":
 		// SQLite keeps its own copy, which decides whether it calls Sync.
 		if f.conn == nil || f.conn.GetAutocommit() {

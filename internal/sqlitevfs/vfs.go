@@ -47,7 +47,10 @@ import (
 // Name is the VFS's name in SQLite, on the operating system's disk.
 const Name = "walnut"
 
-func init() { Register(Name, disk.OS()) }
+func init() {
+	Register(Name, disk.OS())
+	Register(MemoryName, memory)
+}
 
 // Register registers another VFS of this kind whose files are on fsys.
 func Register(name string, fsys disk.FS) { vfs.Register(name, &walnutVFS{fsys: fsys}) }
@@ -59,33 +62,63 @@ type walnutVFS struct{ fsys disk.FS }
 
 var _ vfs.VFSFilename = (*walnutVFS)(nil)
 
+// MemoryName is the VFS whose files are in memory, shared by the process.
+const MemoryName = "walnut-memory"
+
+// memory has the files of MemoryName.
+var memory = disk.NewMem()
+
+// HoldOptions say how [Hold] opens a database.
+type HoldOptions struct {
+	MustExist, ReadOnly, Immutable bool
+	// Memory: the database is in memory, on MemoryName, and gone when the last
+	// hold is released.
+	Memory bool
+}
+
 // Hold opens the database at path and keeps it open until release is called,
 // so that it does not close and open again whenever no connection is left.
-// mustExist refuses to create it.
-func Hold(path string, mustExist bool) (release func() error, err error) {
-	s, err := pager.Open(path, pager.Options{FS: disk.OS(), MustExist: mustExist})
+func Hold(path string, o HoldOptions) (release func() error, err error) {
+	fsys := disk.OS()
+	if o.Memory {
+		fsys = memory
+	}
+	s, err := pager.Open(path, pager.Options{FS: fsys, MustExist: o.MustExist, ReadOnly: o.ReadOnly, Immutable: o.Immutable})
 	if err != nil {
 		return nil, err
 	}
-	return s.Close, nil
+	if !o.Memory {
+		return s.Close, nil
+	}
+	return func() error { return s.CloseAndRemove() }, nil
 }
 
 // Open implements [vfs.VFS]; SQLite calls OpenFilename.
 func (v *walnutVFS) Open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
-	return v.open(name, flags)
+	return v.open(name, flags, false)
 }
 
 // OpenFilename implements [vfs.VFSFilename].
 func (v *walnutVFS) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
-	for _, p := range []string{"nolock", "immutable"} {
-		if on := name.URIParameter(p); on != "" && on != "0" && on != "false" && on != "no" && on != "off" {
-			return nil, flags, cantOpen(fmt.Errorf("%s=%s would bypass the locks of the database", p, on))
-		}
+	if isOn(name.URIParameter("nolock")) {
+		return nil, flags, cantOpen(errors.New("nolock=1 would bypass the locks of the database"))
 	}
-	return v.open(name.String(), flags)
+	immutable := isOn(name.URIParameter("immutable"))
+	if immutable && flags&vfs.OPEN_READONLY == 0 {
+		return nil, flags, cantOpen(errors.New("immutable=1 needs mode=ro"))
+	}
+	return v.open(name.String(), flags, immutable)
 }
 
-func (v *walnutVFS) open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+func isOn(param string) bool {
+	switch param {
+	case "", "0", "false", "no", "off":
+		return false
+	}
+	return true
+}
+
+func (v *walnutVFS) open(name string, flags vfs.OpenFlag, immutable bool) (vfs.File, vfs.OpenFlag, error) {
 	switch {
 	case name == "" || flags&(vfs.OPEN_DELETEONCLOSE|vfs.OPEN_TEMP_DB|vfs.OPEN_TRANSIENT_DB) != 0:
 		return vfs.Find("os").Open(name, flags)
@@ -93,11 +126,12 @@ func (v *walnutVFS) open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFla
 		// With OPEN_MEMORY on the database, SQLite asks for no journal.
 		return nil, flags, cantOpen(fmt.Errorf("%s: Walnut keeps no rollback journal", name))
 	}
-	s, err := pager.Open(name, pager.Options{FS: v.fsys, MustExist: flags&vfs.OPEN_CREATE == 0})
+	readOnly := flags&vfs.OPEN_READONLY != 0
+	s, err := pager.Open(name, pager.Options{FS: v.fsys, MustExist: flags&vfs.OPEN_CREATE == 0, ReadOnly: readOnly, Immutable: immutable})
 	if err != nil {
 		return nil, flags, cantOpen(err)
 	}
-	f := &file{store: s, autoCheckpoint: DefaultAutoCheckpoint, readOnly: flags&vfs.OPEN_READONLY != 0}
+	f := &file{store: s, autoCheckpoint: DefaultAutoCheckpoint, readOnly: readOnly}
 	return f, flags | vfs.OPEN_MEMORY, nil
 }
 

@@ -13,9 +13,10 @@ import (
 // Close ends the log. No transaction may be open. If everything could be
 // copied into the database file, the log file is removed; otherwise it stays,
 // for the next open to recover, and the error says why. A log that is
-// poisoned or damaged is closed as it is.
-func (l *Log) Close() error {
-	if l.refused() != nil {
+// poisoned or damaged is closed as it is; so is any if empty is false.
+func (l *Log) Close(empty bool) error {
+	if l.refused() != nil || !empty {
+		l.refuse(errClosed)
 		return l.closeFile()
 	}
 	emptied, err := l.empty()

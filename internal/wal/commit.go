@@ -9,6 +9,7 @@
 package wal
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/walnutdb/walnut/internal/coord"
@@ -71,8 +72,9 @@ type CommitOptions struct {
 // reserved.
 //
 // An error from before the acceptance means that nothing happened. After it,
-// the error is ErrCommitUnknown.
-func (w *Writer) Commit(frames []Frame, dbSize uint32, o CommitOptions) (*coord.State, coord.Mark, error) {
+// the error is ErrCommitUnknown. If ctx ends while the commit waits for another
+// one's sync, it is that too, together with ctx's error; the commit goes on.
+func (w *Writer) Commit(ctx context.Context, frames []Frame, dbSize uint32, o CommitOptions) (*coord.State, coord.Mark, error) {
 	l := w.log
 	c := &commit{level: o.Level, dbSize: dbSize, frames: frames}
 	leads, err := l.accept(w.Base, c)
@@ -89,15 +91,13 @@ func (w *Writer) Commit(frames []Frame, dbSize uint32, o CommitOptions) (*coord.
 	if early {
 		l.co.ReleaseWriter()
 	}
-	if leads || <-c.ready {
-		l.lead(c, false)
-	}
+	err = l.finish(ctx, c, leads)
 	if !early {
 		l.co.ReleaseWriter()
 	}
-	if c.err != nil {
+	if err != nil {
 		l.co.EndRead(mark)
-		return nil, coord.NoMark, c.err
+		return nil, coord.NoMark, err
 	}
 	st := &coord.State{Index: w.Base.Index, Snapshot: coord.Snapshot{
 		Gen: w.Base.Gen, MaxFrame: c.end, DBSize: dbSize, Seq: c.seq,
@@ -106,6 +106,28 @@ func (w *Writer) Commit(frames []Frame, dbSize uint32, o CommitOptions) (*coord.
 		l.autoCheckpoint(walformat.FrameNo(o.AutoCheckpoint))
 	}
 	return st, mark, nil
+}
+
+// finish sees an accepted commit through and returns its outcome.
+func (l *Log) finish(ctx context.Context, c *commit, leads bool) error {
+	if !leads {
+		select {
+		case leads = <-c.ready:
+		case <-ctx.Done():
+			// It may be handed the leadership yet: somebody must be there.
+			go func() {
+				if <-c.ready {
+					l.lead(c, false)
+				}
+			}()
+			return fmt.Errorf("%w: the wait for its sync was given up (%w); it is durable if that sync succeeds, and its changes are the base of later transactions",
+				ErrCommitUnknown, ctx.Err())
+		}
+	}
+	if leads {
+		l.lead(c, false)
+	}
+	return c.err
 }
 
 // accept numbers the transaction, enters it into the index and the pending

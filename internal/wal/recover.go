@@ -37,13 +37,14 @@ type Recovered struct {
 	idx  *coord.Index
 }
 
-// Inspect reads the log at path, if there is one. An unknown format version is
+// Inspect reads the log at path, if there is one; flag may be disk.ReadOnly for
+// one that will not be written. An unknown format version is
 // an error that wraps walformat.ErrVersion; it comes with a Recovered without
 // commits, for a caller to whom that does not matter. Otherwise there is
 // either a Recovered, to be started or closed, or an error.
-func Inspect(fsys disk.FS, path string) (*Recovered, error) {
+func Inspect(fsys disk.FS, path string, flag disk.OpenFlag) (*Recovered, error) {
 	r := &Recovered{fsys: fsys, path: path, idx: coord.NewIndex(firstGeneration, walformat.Checksum{})}
-	f, err := fsys.Open(path, 0)
+	f, err := fsys.Open(path, flag)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
 	}
@@ -103,6 +104,7 @@ func (r *Recovered) ReadPage(n walformat.PageNo, dst []byte) (bool, error) {
 func (r *Recovered) Start(cfg Config) (*Log, error) {
 	l := &Log{cfg: cfg, path: r.path, dir: filepath.Dir(r.path), file: r.file, lastHdr: r.Scan.Header}
 	l.pageSize.Store(int32(cfg.PageSize))
+	l.sizeLimit.Store(-1)
 	if cow, ok := cfg.FS.(disk.CopyOnWriter); ok {
 		l.copyOnWrite = cow.CopyOnWrite(l.dir)
 	}

@@ -68,10 +68,24 @@ func (l *Log) restart(truncate bool) (bool, error) {
 		}
 		l.lastHdr, base = h, h.Sum
 		l.hdr.Store(&h)
+		l.limitSize()
 	}
 	l.stats.restarts.Add(1)
 	l.beginGeneration(base)
 	return true, nil
+}
+
+// limitSize cuts the file of a log that has just begun anew. What it cuts is of
+// older generations, so nothing depends on the cut becoming durable, and an
+// error only leaves the file long. REQUIRES as restart.
+func (l *Log) limitSize() {
+	limit := walformat.Offset(l.sizeLimit.Load())
+	if limit < 0 || l.reserved <= max(limit, walformat.HeaderSize) {
+		return
+	}
+	if l.file.Truncate(int64(max(limit, walformat.HeaderSize))) == nil {
+		l.reserved = max(limit, walformat.HeaderSize)
+	}
 }
 
 // beginGeneration publishes the state after the last commit as the beginning

@@ -60,10 +60,11 @@ var ErrLogFailed = errors.New("log failed: close the database and open it again 
 // errClosed is what a log that was closed gives to those who come too late.
 var errClosed = errors.New("log is closed")
 
-// ErrCommitUnknown says that the append or the sync of an accepted commit
-// failed. Whether the transaction survives is decided when the database is
-// opened again; it survives as a whole or not at all.
-var ErrCommitUnknown = errors.New("outcome of the commit is unknown until the database is opened again")
+// ErrCommitUnknown says that a commit was accepted, and its outcome is not
+// known. Either its append or sync failed: then whether the transaction
+// survives is decided when the database is opened again; it survives as a whole
+// or not at all. Or the wait for its sync was given up: then it goes on.
+var ErrCommitUnknown = errors.New("outcome of the commit is not known")
 
 // ErrCorrupt marks damage in the log or the database file. The text names the
 // file, the frame or page, and the offset.
@@ -133,6 +134,9 @@ type Log struct {
 	file disk.File
 	// reserved is the end of the zero-filled log. Guarded by the place.
 	reserved walformat.Offset
+	// sizeLimit is what a restart cuts the log file to, in bytes; negative: it
+	// does not.
+	sizeLimit atomic.Int64
 	// settled: page 1 of the database file is known to be durable. Guarded by
 	// the writer's place.
 	settled bool
@@ -235,6 +239,13 @@ func (l *Log) Stats() Stats {
 // Coordinator returns the coordination of this database.
 func (l *Log) Coordinator() coord.Coordinator { return l.co }
 
+// SizeLimit is the size in bytes that a restart cuts the log file to if it is
+// larger; negative if it does not.
+func (l *Log) SizeLimit() int64 { return l.sizeLimit.Load() }
+
+// SetSizeLimit sets it, for all connections.
+func (l *Log) SetSizeLimit(bytes int64) { l.sizeLimit.Store(max(bytes, -1)) }
+
 // PageSize of the database in bytes.
 func (l *Log) PageSize() int { return int(l.pageSize.Load()) }
 
@@ -266,7 +277,7 @@ func (l *Log) poisonLocked(what string, cause error) error {
 		l.mu.failed = fmt.Errorf("%w (%s %s: %w)", ErrLogFailed, what, filepath.Base(l.path), cause)
 	}
 	for _, c := range l.mu.inflight {
-		c.finish(fmt.Errorf("%w (%s %s: %w)", ErrCommitUnknown, what, filepath.Base(l.path), cause))
+		c.finish(fmt.Errorf("%w until the database is opened again (%s %s: %w)", ErrCommitUnknown, what, filepath.Base(l.path), cause))
 	}
 	l.mu.inflight, l.mu.nAppended, l.mu.pendingBytes = nil, 0, 0
 	for _, w := range l.mu.leadWaiters {

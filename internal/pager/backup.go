@@ -1,0 +1,144 @@
+// Copying a snapshot into one file.
+
+package pager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/internal/walformat"
+)
+
+// copyBytes is how much of a snapshot is copied at once.
+const copyBytes = 1 << 20
+
+// CopyTo writes all pages of the transaction's snapshot to the empty file f and
+// syncs it. It is a database in WAL mode, without a log. The pages do not go
+// through the pool. progress may be nil.
+func (t *Tx) CopyTo(ctx context.Context, f disk.File, progress func(done, total int)) error {
+	ps := t.PageSize()
+	per := max(1, copyBytes/ps)
+	buf := make([]byte, per*ps)
+	for first := uint32(1); first <= t.size; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := int(min(uint32(per), t.size-first+1))
+		if err := t.readRun(walformat.PageNo(first), buf[:n*ps]); err != nil {
+			return err
+		}
+		if first == 1 && t.size > 0 {
+			walformat.PutVersions(buf, 2)
+			fixChecksum(buf[:ps])
+		}
+		if _, err := f.WriteVAt([][]byte{buf[:n*ps]}, int64(first-1)*int64(ps)); err != nil {
+			return fmt.Errorf("write pages %d to %d of the copy: %w", first, int(first)+n-1, err)
+		}
+		first += uint32(n)
+		if progress != nil {
+			progress(int(first-1), int(t.size))
+		}
+	}
+	if err := f.SyncData(); err != nil {
+		return fmt.Errorf("sync the copy: %w", err)
+	}
+	return nil
+}
+
+// readRun fills dst with pages from first on: all from the database file with
+// one read, and then those over it that the log has.
+func (t *Tx) readRun(first walformat.PageNo, dst []byte) error {
+	ps := t.PageSize()
+	k, err := t.s.db.ReadAt(dst, int64(first-1)*int64(ps))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read pages from %d on of %s: %w", first, t.s.path, err)
+	}
+	clear(dst[k:])
+	if t.inFile() {
+		return nil
+	}
+	for i := 0; i < len(dst)/ps; i++ {
+		n := first + walformat.PageNo(i)
+		if f := t.st.Index.Lookup(n, t.st.MaxFrame); f != 0 {
+			if err := t.s.log.ReadPage(t.st, f, n, dst[i*ps:(i+1)*ps]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Backup copies the published state into a file at path, in one step for
+// whoever looks at path: written beside, synced, renamed.
+func (s *Store) Backup(ctx context.Context, path string, overwrite bool, progress func(done, total int)) (err error) {
+	real, err := s.fsys.Resolve(path)
+	if err != nil {
+		return err
+	}
+	if err := s.checkTarget(real, overwrite); err != nil {
+		return err
+	}
+	part := real + backupSuffix
+	f, err := s.fsys.Open(part, disk.Create)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = s.fsys.Remove(part)
+		}
+	}()
+	// One backup at a time to this path, and nothing of one that was killed.
+	if err = f.Lock(0, 1, disk.ExclusiveLock); err != nil {
+		return fmt.Errorf("another backup to this file is running: %w", err)
+	}
+	if err = f.Truncate(0); err != nil {
+		return err
+	}
+	tx := s.BeginRead()
+	err = tx.CopyTo(ctx, f, progress)
+	tx.End()
+	if err != nil {
+		return err
+	}
+	if err = s.checkTarget(real, overwrite); err != nil {
+		return err
+	}
+	if err = s.fsys.Rename(part, real); err != nil {
+		return err
+	}
+	if cerr := f.Close(); cerr != nil {
+		return cerr
+	}
+	return s.fsys.SyncDir(filepath.Dir(real))
+}
+
+// backupSuffix is added to the name of a copy until it is whole.
+const backupSuffix = ".part"
+
+// checkTarget refuses to put a copy where it would destroy something.
+func (s *Store) checkTarget(path string, overwrite bool) error {
+	for _, suffix := range []string{"-wal", "-journal"} {
+		if _, err := s.fsys.Stat(path + suffix); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is there, which belongs to another database of that name", path+suffix)
+		}
+	}
+	info, err := s.fsys.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.ID == s.entry.key.id:
+		return errors.New("that is the database itself")
+	case !overwrite:
+		return fmt.Errorf("%s: %w", path, fs.ErrExist)
+	}
+	return nil
+}
