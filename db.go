@@ -31,7 +31,7 @@ func Open(path string, o *Options) (*DB, error) {
 		return nil, err
 	}
 	s, err := pager.Open(path, pager.Options{FS: opt.FS, PageSize: opt.PageSize, MustExist: opt.MustExist,
-		ReadOnly: opt.ReadOnly, Immutable: opt.Immutable, PoolBytes: opt.PoolBytes})
+		ReadOnly: opt.ReadOnly, Immutable: opt.Immutable, TxBytes: opt.TxBytes, PoolBytes: opt.PoolBytes})
 	if err != nil {
 		return nil, fmt.Errorf("walnut: %w", err)
 	}

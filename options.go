@@ -74,6 +74,10 @@ type Options struct {
 	// for files that nobody can change while they are open: read-only media, a
 	// file without write permission.
 	Immutable bool
+	// TxBytes bounds the changed pages that one transaction keeps in memory;
+	// what is more is written to the log before it commits. The first Open of a
+	// database in this process decides. 0 is 64 MiB.
+	TxBytes int64
 	// PoolBytes bounds the buffer pool, which all who have the database open
 	// in this process share: the first Open decides. 0 is 64 MiB.
 	PoolBytes int64

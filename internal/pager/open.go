@@ -93,7 +93,7 @@ func openLocked(o Options, path string, db disk.File) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{path: path, fsys: o.FS, db: db, log: log, poolBytes: o.PoolBytes, baseCounter: found.counter, convert: found.convert}, nil
+	return &Store{path: path, fsys: o.FS, db: db, log: log, txBytes: o.TxBytes, poolBytes: o.PoolBytes, baseCounter: found.counter, convert: found.convert}, nil
 }
 
 // errImmutable refuses to write a database that was opened as immutable.

@@ -2,8 +2,12 @@
 //
 //	store.go     one open database, shared by all connections of the process
 //	open.go      from a path to a recovered store: exclusion, refusals, creation
-//	tx.go        one transaction: its snapshot, its dirty pages, commit
+//	tx.go        one transaction: its snapshot and its dirty pages
+//	commit.go    commit and rollback
+//	spill.go     dirty pages above the bound go to the log
 //	savepoint.go nested savepoints
+//	pool.go      the buffer pool
+//	backup.go    a snapshot as one file
 //	page1.go     what the engine keeps on page 1: versions, change counter, size
 //
 // # Invariants

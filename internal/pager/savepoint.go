@@ -1,8 +1,9 @@
-// Nested savepoints. Each keeps, of every page that was changed after it was
-// set, the content from that moment, so that rolling back is putting back.
+// Nested savepoints. Each keeps, of every page that was changed or spilled
+// after it was set, where the content from that moment is, so that rolling back
+// is putting back.
 //
-// Invariant: saves[i].pages has an entry for each page whose dirty state at
-// the time of savepoint i differs from its state at savepoint i+1 (or now).
+// Invariant: saves[i].pages has an entry for each page whose state at the time
+// of savepoint i differs from its state at savepoint i+1 (or now).
 
 package pager
 
@@ -17,26 +18,48 @@ import (
 var ErrNoSavepoint = errors.New("no such savepoint")
 
 type savepoint struct {
-	// pages has the content then; nil for a page that was not dirty.
-	pages     map[walformat.PageNo][]byte
+	pages     map[walformat.PageNo]saved
 	size, low uint32
 }
 
-// save keeps page n as it is for the innermost savepoint, if that has not got
-// it yet. wasDirty says whether p is its state, or the snapshot.
-func (t *Tx) save(n walformat.PageNo, p []byte, wasDirty bool) {
+// saved is the state of a page at a savepoint: a copy of a dirty page, the
+// frame that it was spilled to, or, with neither, as in the base (or not there).
+type saved struct {
+	data  []byte
+	frame walformat.FrameNo
+}
+
+// needsSave returns the innermost savepoint if it knows nothing of page n yet.
+func (t *Tx) needsSave(n walformat.PageNo) *savepoint {
 	if len(t.saves) == 0 {
-		return
+		return nil
 	}
-	pages := t.saves[len(t.saves)-1].pages
-	if _, ok := pages[n]; ok {
-		return
+	sp := &t.saves[len(t.saves)-1]
+	if _, ok := sp.pages[n]; ok {
+		return nil
 	}
-	if !wasDirty {
-		pages[n] = nil
-		return
+	return sp
+}
+
+// save keeps page n as it is, before it changes. p is its dirty page, if it has
+// one.
+func (t *Tx) save(n walformat.PageNo, p []byte) {
+	sp := t.needsSave(n)
+	switch {
+	case sp == nil:
+	case p != nil:
+		sp.pages[n] = saved{data: append([]byte(nil), p...)}
+	default:
+		sp.pages[n] = saved{frame: t.spilled[n]}
 	}
-	pages[n] = append([]byte(nil), p...)
+}
+
+// saveFrame notes that the dirty page n, unchanged since the innermost
+// savepoint, is going to frame f.
+func (t *Tx) saveFrame(n walformat.PageNo, f walformat.FrameNo) {
+	if sp := t.needsSave(n); sp != nil {
+		sp.pages[n] = saved{frame: f}
+	}
 }
 
 // Savepoint sets a savepoint inside the ones there are and returns its depth,
@@ -48,7 +71,7 @@ func (t *Tx) Savepoint() (int, error) {
 	if t.w == nil {
 		return 0, ErrReadOnly
 	}
-	t.saves = append(t.saves, savepoint{pages: make(map[walformat.PageNo][]byte), size: t.size, low: t.low})
+	t.saves = append(t.saves, savepoint{pages: make(map[walformat.PageNo]saved), size: t.size, low: t.low})
 	return len(t.saves), nil
 }
 
@@ -70,21 +93,32 @@ func (t *Tx) RollbackTo(depth int) error {
 	}
 	for i := len(t.saves) - 1; i >= depth-1; i-- {
 		sp := &t.saves[i]
-		for n, p := range sp.pages {
-			switch cur := t.dirty[n]; {
-			case p == nil:
-				delete(t.dirty, n)
-			case cur != nil:
-				copy(cur, p)
-			default:
-				t.dirty[n] = p
-			}
+		t.size, t.low = sp.size, sp.low
+		for n, sv := range sp.pages {
+			t.restore(n, sv)
 		}
 		clear(sp.pages)
-		t.size, t.low = sp.size, sp.low
 	}
 	t.saves = t.saves[:depth]
 	return nil
+}
+
+// restore puts page n back. A frame of it that was spilled since stays in the
+// log: see Tx.reframe.
+func (t *Tx) restore(n walformat.PageNo, sv saved) {
+	delete(t.spilled, n)
+	if sv.data == nil {
+		delete(t.dirty, n)
+		if sv.frame != 0 {
+			t.spilled[n] = sv.frame
+		}
+		return
+	}
+	if cur := t.dirty[n]; cur != nil {
+		copy(cur, sv.data)
+	} else {
+		t.dirty[n] = sv.data
+	}
 }
 
 // Release forgets savepoint depth and those inside it; their changes stay, and

@@ -30,6 +30,10 @@ type Options struct {
 	// Immutable, with ReadOnly, opens without any lock and writes nothing at
 	// all, for files that nobody can change while they are open.
 	Immutable bool
+	// TxBytes bounds the dirty pages of one transaction in memory, of a store
+	// that is not open yet; what is more is spilled to the log. 0 is
+	// DefaultTxBytes.
+	TxBytes int64
 	// PoolBytes bounds the buffer pool of a store that is not open yet; 0 is
 	// DefaultPoolBytes.
 	PoolBytes int64
@@ -56,6 +60,8 @@ type Store struct {
 
 	// written: somebody opened the store for writing. Guarded by registry.mu.
 	written bool
+	// txBytes: see Options.TxBytes.
+	txBytes int64
 	// poolBytes is the bound of the buffer pool, which is made when the page
 	// size is known for good.
 	poolBytes int64
@@ -123,6 +129,9 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	if o.PoolBytes <= 0 {
 		o.PoolBytes = DefaultPoolBytes
+	}
+	if o.TxBytes <= 0 {
+		o.TxBytes = DefaultTxBytes
 	}
 	o.MustExist = o.MustExist || o.ReadOnly
 	o.Immutable = o.Immutable && o.ReadOnly

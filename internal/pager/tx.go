@@ -16,7 +16,6 @@ package pager
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/walnutdb/walnut/internal/coord"
@@ -39,7 +38,13 @@ type Tx struct {
 	// holds above it is gone.
 	low   uint32
 	dirty map[walformat.PageNo][]byte
-	saves []savepoint
+	// spilled has the frame of the pages whose content is in the log; a dirty
+	// page is newer. inLog has the newest frame of all pages that were ever
+	// spilled, be they cut off or rolled back since.
+	spilled, inLog map[walformat.PageNo]walformat.FrameNo
+	// spillErr is why the transaction can only be rolled back.
+	spillErr error
+	saves    []savepoint
 	// pooled: the dirty pages are nobody else's and go back to the pool.
 	pooled bool
 }
@@ -151,9 +156,18 @@ func (t *Tx) page(n walformat.PageNo) ([]byte, error) {
 	if p := t.dirty[n]; p != nil {
 		return p, nil
 	}
+	if f := t.spilled[n]; f != 0 {
+		p := make([]byte, t.PageSize())
+		return p, t.w.ReadSpilled(f, p)
+	}
 	if !t.inBase(n) {
 		return make([]byte, t.PageSize()), nil
 	}
+	return t.basePage(n)
+}
+
+// basePage returns page n as the snapshot has it, not to be changed.
+func (t *Tx) basePage(n walformat.PageNo) ([]byte, error) {
 	f, v := t.st.Index.Version(n, t.st.MaxFrame)
 	pool := t.s.pool()
 	if p := pool.get(n, v); p != nil {
@@ -231,6 +245,8 @@ func (t *Tx) canWrite(n walformat.PageNo) error {
 		return ErrReadOnly
 	case n == 0 || n == walformat.LockBytePage(t.PageSize()):
 		return fmt.Errorf("%w: page %d is never written", ErrPageRange, n)
+	case t.spillErr != nil:
+		return t.spillErr
 	case n == 1<<32-1:
 		return fmt.Errorf("%w: page %d is above SQLite's limit", ErrPageRange, n)
 	}
@@ -244,18 +260,26 @@ func (t *Tx) Write(n walformat.PageNo) ([]byte, error) {
 	if err := t.canWrite(n); err != nil {
 		return nil, err
 	}
-	p, ok := t.dirty[n]
-	if !ok {
-		p = make([]byte, t.PageSize())
-		if t.inBase(n) {
-			if err := t.ReadPage(n, p); err != nil {
-				return nil, err
-			}
-		} else if n == 1 && t.st.DBSize == 0 {
-			copy(p, walformat.NewPage1(len(p)))
-		}
+	p := t.dirty[n]
+	if p != nil {
+		t.save(n, p)
+		return p, nil
 	}
-	t.save(n, p, ok)
+	if err := t.spillIfLarge(); err != nil {
+		return nil, err
+	}
+	p = make([]byte, t.PageSize())
+	switch {
+	case n == 1 && t.st.DBSize == 0:
+		copy(p, walformat.NewPage1(len(p)))
+	case uint32(n) <= t.size:
+		old, err := t.page(n)
+		if err != nil {
+			return nil, err
+		}
+		copy(p, old)
+	}
+	t.save(n, nil)
 	t.dirty[n] = p
 	t.size = max(t.size, uint32(n))
 	return p, nil
@@ -269,6 +293,9 @@ func (t *Tx) WritePage(n walformat.PageNo, src []byte) error {
 	}
 	p := t.dirty[n]
 	if p == nil {
+		if err := t.spillIfLarge(); err != nil {
+			return err
+		}
 		p = getPage(len(src))
 		t.dirty[n] = p
 		t.pooled = true
@@ -298,242 +325,20 @@ func (t *Tx) SetPageCount(n uint32) error {
 	if n == 0 || n == 1<<32-1 {
 		return fmt.Errorf("%w: a database has from 1 to 4294967294 pages", ErrPageRange)
 	}
-	for p := range t.dirty {
+	for p, data := range t.dirty {
 		if uint32(p) > n {
-			t.save(p, t.dirty[p], true)
+			t.save(p, data)
 			delete(t.dirty, p)
+		}
+	}
+	for p := range t.spilled {
+		if uint32(p) > n {
+			t.save(p, nil)
+			delete(t.spilled, p)
 		}
 	}
 	t.size, t.low = n, min(t.low, n)
 	return nil
-}
-
-// changed reports whether there is anything to commit.
-func (t *Tx) changed() bool { return len(t.dirty) > 0 || t.size != t.st.DBSize }
-
-// Reserve makes sure that the log has room for the transaction as it is now,
-// so that a full disk shows before anything is committed anywhere.
-func (t *Tx) Reserve() error {
-	if t.w == nil || !t.changed() {
-		return nil
-	}
-	if err := t.createIfEmpty(); err != nil {
-		return err
-	}
-	n := len(t.dirty) + 1
-	if from := min(t.low, t.st.DBSize); t.size > from {
-		n += int(t.size - from)
-	}
-	return t.w.Reserve(n)
-}
-
-func (t *Tx) createIfEmpty() error {
-	if t.st.DBSize > 0 {
-		return nil
-	}
-	return t.s.create()
-}
-
-// CommitOptions of [Tx.Commit].
-type CommitOptions struct {
-	wal.CommitOptions
-	// Keep goes on as a read transaction on the state that was committed.
-	Keep bool
-	// SQLite: page 1 was written by SQLite, which knows the page count, and a
-	// change of the counter alone is left out.
-	SQLite bool
-}
-
-// Commit makes the changes durable, as the level says, and visible to new
-// transactions. It returns after that. An error is wal.ErrCommitUnknown or
-// means that nothing was committed; either way the transaction has ended.
-func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
-	if t.done {
-		return ErrTxDone
-	}
-	if t.w == nil {
-		if o.Keep {
-			return nil
-		}
-		t.End()
-		return nil
-	}
-	if !t.changed() {
-		return t.Rollback(o.Keep)
-	}
-	frames, err := t.prepare(o.SQLite)
-	if err == nil {
-		err = t.createIfEmpty()
-	}
-	if err == nil {
-		err = t.w.Reserve(len(frames))
-	}
-	if err != nil {
-		_ = t.Rollback(false)
-		return err
-	}
-	o.Pin = o.Keep && !(t.mark > 0)
-	t.pooled = t.pooled && !t.share(frames, o.SQLite)
-	w, old := t.w, t.mark
-	t.w = nil
-	t.s.convert = false
-	st, mark, err := w.Commit(ctx, frames, t.size, o.CommitOptions)
-	// After a failure somebody else may still be writing the pages.
-	t.pooled = t.pooled && err == nil
-	t.dropPages()
-	if err != nil {
-		t.end()
-		return err
-	}
-	if !o.Keep {
-		t.end()
-		return nil
-	}
-	if mark != coord.NoMark {
-		t.s.log.Coordinator().EndRead(old)
-		t.mark = mark
-	}
-	t.st, t.size, t.low = st, st.DBSize, st.DBSize
-	return nil
-}
-
-// prepare brings page 1 up to date, fills the pages that nobody wrote, and
-// lists the frames by page.
-func (t *Tx) prepare(bySQLite bool) ([]wal.Frame, error) {
-	lock := walformat.LockBytePage(t.PageSize())
-	for n := min(t.low, t.st.DBSize) + 1; n <= t.size && n != 0; n++ {
-		if p := walformat.PageNo(n); t.dirty[p] == nil && p != lock && p != 1 {
-			t.dirty[p] = make([]byte, t.PageSize())
-		}
-	}
-	if err := t.preparePage1(bySQLite); err != nil {
-		return nil, err
-	}
-	frames := make([]wal.Frame, 0, len(t.dirty))
-	for n, p := range t.dirty {
-		frames = append(frames, wal.Frame{Page: n, Data: p})
-	}
-	slices.SortFunc(frames, func(a, b wal.Frame) int { return int(int64(a.Page) - int64(b.Page)) })
-	return frames, nil
-}
-
-// preparePage1 decides whether page 1 is part of the commit and sets what the
-// engine keeps there.
-func (t *Tx) preparePage1(bySQLite bool) error {
-	resized := t.size != t.st.DBSize
-	p := t.dirty[1]
-	if p == nil && !t.s.convert && !resized {
-		return nil
-	}
-	if p == nil && bySQLite && !t.s.convert {
-		// SQLite wrote no page 1 with this size, so its count is right.
-		return nil
-	}
-	if p == nil {
-		var err error
-		if p, err = t.Write(1); err != nil {
-			return err
-		}
-	}
-	walformat.PutVersions(p, 2)
-	if bySQLite && !t.s.convert && !resized && len(t.dirty) > 1 {
-		base, err := t.base1()
-		if err != nil {
-			return err
-		}
-		if sizeValid(base) && walformat.EqualButCounter(base, p) {
-			delete(t.dirty, 1)
-			if t.pooled {
-				putPage(p)
-			}
-			return nil
-		}
-	}
-	if !bySQLite {
-		walformat.PutSizeInPages(p, t.size)
-	}
-	walformat.PutChangeCounter(p, t.s.counter(t.st.Seq+1))
-	fixChecksum(p)
-	_, err := walformat.ParseDBHeader(p)
-	if err != nil {
-		return fmt.Errorf("page 1 would be no database header any more: %w", err)
-	}
-	return nil
-}
-
-// base1 is page 1 as it was before the transaction.
-func (t *Tx) base1() ([]byte, error) {
-	own := t.dirty[1]
-	delete(t.dirty, 1)
-	p, err := t.page(1)
-	t.dirty[1] = own
-	return p, err
-}
-
-// share puts the pages of the commit into the pool, under the names that its
-// frames will have: the next writer is waiting to read them. A commit that
-// would fill a good part of the pool is left out. It reports whether the pool
-// has the pages now, and they must not change any more.
-func (t *Tx) share(frames []wal.Frame, bySQLite bool) bool {
-	pool := t.s.pool()
-	if len(frames) > pool.capacity()/8 {
-		return false
-	}
-	f := t.w.Base.MaxFrame
-	for _, fr := range frames {
-		f++
-		data := fr.Data
-		if !bySQLite {
-			data = append([]byte(nil), data...) // the caller may still have it
-		}
-		pool.put(fr.Page, coord.VersionOf(t.w.Base.Gen, f), data)
-	}
-	return bySQLite
-}
-
-// Rollback drops the changes. With keep it goes on as a read transaction on
-// the state that it began with. It returns after that state is published; an
-// error says that it failed, and what was read with it.
-func (t *Tx) Rollback(keep bool) error {
-	if t.done {
-		return ErrTxDone
-	}
-	if t.w == nil {
-		if !keep {
-			t.End()
-		}
-		return nil
-	}
-	w := t.w
-	t.w = nil
-	t.dropPages()
-	t.size, t.low = w.Base.DBSize, w.Base.DBSize
-	if keep && t.mark == coord.NoMark {
-		t.mark = t.s.log.Coordinator().Pin(w.Base.MaxFrame)
-	}
-	err := w.Abandon()
-	if !keep {
-		t.end()
-	}
-	return err
-}
-
-// End ends a transaction that is reading, and rolls one back that is writing.
-func (t *Tx) End() {
-	switch {
-	case t.done:
-	case t.w != nil:
-		_ = t.Rollback(false)
-	default:
-		t.end()
-	}
-}
-
-func (t *Tx) end() {
-	t.done = true
-	t.s.log.Coordinator().EndRead(t.mark)
-	t.mark = coord.NoMark
-	t.s.open.Add(-1)
 }
 
 func (t *Tx) dropPages() {
@@ -543,7 +348,7 @@ func (t *Tx) dropPages() {
 		}
 	}
 	clear(t.dirty)
-	t.saves, t.pooled = nil, false
+	t.spilled, t.inLog, t.spillErr, t.saves, t.pooled = nil, nil, nil, nil, false
 }
 
 // pages holds buffers of one page each, of any size.

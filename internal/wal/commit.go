@@ -22,8 +22,11 @@ type commit struct {
 	seq        coord.CommitSeq
 	level      SyncLevel
 	dbSize     uint32
-	frames     []Frame
-	bytes      int64
+	// frames are those still to be written; the spilled ones before them are in
+	// the file.
+	frames []Frame
+	bytes  int64
+	spill  spill
 
 	// ready wakes the committer: true makes it the leader, false says that it
 	// is finished; at most one of each is sent, and it has room for both. Nil
@@ -76,7 +79,7 @@ type CommitOptions struct {
 // one's sync, it is that too, together with ctx's error; the commit goes on.
 func (w *Writer) Commit(ctx context.Context, frames []Frame, dbSize uint32, o CommitOptions) (*coord.State, coord.Mark, error) {
 	l := w.log
-	c := &commit{level: o.Level, dbSize: dbSize, frames: frames}
+	c := &commit{level: o.Level, dbSize: dbSize, frames: frames, spill: w.spill}
 	leads, err := l.accept(w.Base, c)
 	if err != nil {
 		l.co.ReleaseWriter()
@@ -134,6 +137,11 @@ func (l *Log) finish(ctx context.Context, c *commit, leads bool) error {
 // list, and says whether the caller leads. REQUIRES the writer's place.
 func (l *Log) accept(base *coord.State, c *commit) (leads bool, err error) {
 	f := base.MaxFrame
+	for i, page := range c.spill.pages {
+		f++
+		base.Index.Add(page, f)
+		base.Index.SetSum(f, c.spill.sums[i])
+	}
 	for i := range c.frames {
 		f++
 		base.Index.Add(c.frames[i].Page, f)
@@ -195,6 +203,11 @@ func (l *Log) appendPending() error {
 		return nil
 	}
 
+	// Only the first can have spilled: before it did, all others were appended.
+	if sp := list[0].spill; len(sp.pages) > 0 {
+		start += walformat.FrameNo(len(sp.pages))
+		sum = sp.sums[len(sp.sums)-1]
+	}
 	h := l.hdr.Load()
 	end := list[len(list)-1].end
 	n := int(end - start)

@@ -93,10 +93,16 @@ func (l *Log) readPending(f walformat.FrameNo, dst []byte) (bool, error) {
 		return false, nil
 	}
 	for i := len(l.mu.inflight) - 1; i >= 0; i-- {
-		if c := l.mu.inflight[i]; f >= c.first {
-			copy(dst, c.frames[f-c.first].Data)
-			return true, nil
+		c := l.mu.inflight[i]
+		if f < c.first {
+			continue
 		}
+		k := int(f-c.first) - len(c.spill.pages)
+		if k < 0 {
+			return false, nil // spilled, so it is in the file
+		}
+		copy(dst, c.frames[k].Data)
+		return true, nil
 	}
 	return false, fmt.Errorf("wal: frame %d is neither appended nor pending", f)
 }

@@ -39,6 +39,8 @@ type Writer struct {
 	// Base is the newest accepted state, which the transaction builds on. It
 	// need not be published yet.
 	Base *coord.State
+	// spill is what the transaction has in the log already.
+	spill spill
 }
 
 // WriterRequest is a wait for the writer's place that the caller drives.
@@ -168,10 +170,10 @@ func (w *Writer) Reserve(n int) error {
 		}
 		h = l.hdr.Load()
 	}
-	if int64(w.Base.MaxFrame)+int64(n) > int64(^uint32(0)>>1) {
+	if int64(w.Spilled())+int64(n) > int64(^uint32(0)>>1) {
 		return fmt.Errorf("%s cannot hold %d more frames: checkpoint it first", l.path, n)
 	}
-	need := h.EndOffset(w.Base.MaxFrame + walformat.FrameNo(n))
+	need := h.EndOffset(w.Spilled() + walformat.FrameNo(n))
 	if need <= l.reserved || l.copyOnWrite {
 		return nil
 	}
@@ -289,7 +291,11 @@ func (l *Log) nextHeader() walformat.Header {
 // fails, the error says so.
 func (w *Writer) Abandon() error {
 	l := w.log
+	err := w.cut()
 	l.co.ReleaseWriter()
+	if err != nil {
+		return err
+	}
 	return l.waitPublished(w.Base)
 }
 

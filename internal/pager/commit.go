@@ -1,0 +1,251 @@
+// The end of a transaction: what a commit consists of, and commit and rollback.
+
+package pager
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/walnutdb/walnut/internal/coord"
+	"github.com/walnutdb/walnut/internal/wal"
+	"github.com/walnutdb/walnut/internal/walformat"
+)
+
+// changed reports whether there is anything to commit: what a savepoint took
+// back is not.
+func (t *Tx) changed() bool {
+	return len(t.dirty) > 0 || len(t.spilled) > 0 || t.size != t.st.DBSize || t.low < t.st.DBSize
+}
+
+// Reserve makes sure that the log has room for the transaction as it is now,
+// so that a full disk shows before anything is committed anywhere.
+func (t *Tx) Reserve() error {
+	if t.w == nil || !t.changed() {
+		return nil
+	}
+	if t.spillErr != nil {
+		return t.spillErr
+	}
+	if err := t.createIfEmpty(); err != nil {
+		return err
+	}
+	n := len(t.dirty) + 1
+	if from := min(t.low, t.st.DBSize); t.size > from {
+		n += int(t.size - from)
+	}
+	return t.w.Reserve(n)
+}
+
+func (t *Tx) createIfEmpty() error {
+	if t.st.DBSize > 0 {
+		return nil
+	}
+	return t.s.create()
+}
+
+// CommitOptions of [Tx.Commit].
+type CommitOptions struct {
+	wal.CommitOptions
+	// Keep goes on as a read transaction on the state that was committed.
+	Keep bool
+	// SQLite: page 1 was written by SQLite, which knows the page count, and a
+	// change of the counter alone is left out.
+	SQLite bool
+}
+
+// Commit makes the changes durable, as the level says, and visible to new
+// transactions. It returns after that. An error is wal.ErrCommitUnknown or
+// means that nothing was committed; either way the transaction has ended.
+func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
+	if t.done {
+		return ErrTxDone
+	}
+	if t.w == nil {
+		if o.Keep {
+			return nil
+		}
+		t.End()
+		return nil
+	}
+	if !t.changed() {
+		return t.Rollback(o.Keep)
+	}
+	frames, err := []wal.Frame(nil), t.spillErr
+	if err == nil {
+		frames, err = t.prepare(o.SQLite)
+	}
+	if err == nil {
+		err = t.createIfEmpty()
+	}
+	if err == nil {
+		err = t.w.Reserve(len(frames))
+	}
+	if err != nil {
+		_ = t.Rollback(false)
+		return err
+	}
+	o.Pin = o.Keep && !(t.mark > 0)
+	t.pooled = t.pooled && !t.share(frames, o.SQLite)
+	w, old := t.w, t.mark
+	t.w = nil
+	t.s.convert = false
+	st, mark, err := w.Commit(ctx, frames, t.size, o.CommitOptions)
+	// After a failure somebody else may still be writing the pages.
+	t.pooled = t.pooled && err == nil
+	t.dropPages()
+	if err != nil {
+		t.end()
+		return err
+	}
+	if !o.Keep {
+		t.end()
+		return nil
+	}
+	if mark != coord.NoMark {
+		t.s.log.Coordinator().EndRead(old)
+		t.mark = mark
+	}
+	t.st, t.size, t.low = st, st.DBSize, st.DBSize
+	return nil
+}
+
+// prepare brings page 1 up to date, fills the pages that nobody wrote, and
+// lists the frames by page.
+func (t *Tx) prepare(bySQLite bool) ([]wal.Frame, error) {
+	t.saves = nil
+	if err := t.reframe(); err != nil {
+		return nil, err
+	}
+	lock := walformat.LockBytePage(t.PageSize())
+	for n := min(t.low, t.st.DBSize) + 1; n <= t.size && n != 0; n++ {
+		if p := walformat.PageNo(n); t.dirty[p] == nil && t.spilled[p] == 0 && p != lock && p != 1 {
+			t.dirty[p] = make([]byte, t.PageSize())
+		}
+	}
+	if err := t.preparePage1(bySQLite); err != nil {
+		return nil, err
+	}
+	frames := make([]wal.Frame, 0, len(t.dirty))
+	for n, p := range t.dirty {
+		frames = append(frames, wal.Frame{Page: n, Data: p})
+	}
+	slices.SortFunc(frames, byPage)
+	return frames, nil
+}
+
+// preparePage1 decides whether page 1 is part of the commit and sets what the
+// engine keeps there.
+func (t *Tx) preparePage1(bySQLite bool) error {
+	resized := t.size != t.st.DBSize
+	p := t.dirty[1]
+	if p == nil && !t.s.convert && len(t.dirty) > 0 && (bySQLite || !resized) {
+		// SQLite wrote no page 1 with a new size, so its count is right.
+		return nil
+	}
+	if p == nil {
+		var err error
+		if p, err = t.Write(1); err != nil {
+			return err
+		}
+	}
+	walformat.PutVersions(p, 2)
+	if bySQLite && !t.s.convert && !resized && len(t.dirty) > 1 {
+		base, err := t.base1()
+		if err != nil {
+			return err
+		}
+		if sizeValid(base) && walformat.EqualButCounter(base, p) {
+			delete(t.dirty, 1)
+			if t.pooled {
+				putPage(p)
+			}
+			return nil
+		}
+	}
+	if !bySQLite {
+		walformat.PutSizeInPages(p, t.size)
+	}
+	walformat.PutChangeCounter(p, t.s.counter(t.st.Seq+1))
+	fixChecksum(p)
+	_, err := walformat.ParseDBHeader(p)
+	if err != nil {
+		return fmt.Errorf("page 1 would be no database header any more: %w", err)
+	}
+	return nil
+}
+
+// base1 is page 1 as it was before the transaction.
+func (t *Tx) base1() ([]byte, error) {
+	own := t.dirty[1]
+	delete(t.dirty, 1)
+	p, err := t.page(1)
+	t.dirty[1] = own
+	return p, err
+}
+
+// share puts the pages of the commit into the pool, under the names that its
+// frames will have: the next writer is waiting to read them. A commit that
+// would fill a good part of the pool is left out. It reports whether the pool
+// has the pages now, and they must not change any more.
+func (t *Tx) share(frames []wal.Frame, bySQLite bool) bool {
+	pool := t.s.pool()
+	if len(frames) > pool.capacity()/8 {
+		return false
+	}
+	f := t.w.Spilled()
+	for _, fr := range frames {
+		f++
+		data := fr.Data
+		if !bySQLite {
+			data = append([]byte(nil), data...) // the caller may still have it
+		}
+		pool.put(fr.Page, coord.VersionOf(t.w.Base.Gen, f), data)
+	}
+	return bySQLite
+}
+
+// Rollback drops the changes. With keep it goes on as a read transaction on
+// the state that it began with. It returns after that state is published; an
+// error says that it failed, and what was read with it.
+func (t *Tx) Rollback(keep bool) error {
+	if t.done {
+		return ErrTxDone
+	}
+	if t.w == nil {
+		if !keep {
+			t.End()
+		}
+		return nil
+	}
+	w := t.w
+	t.w = nil
+	t.dropPages()
+	t.size, t.low = w.Base.DBSize, w.Base.DBSize
+	if keep && t.mark == coord.NoMark {
+		t.mark = t.s.log.Coordinator().Pin(w.Base.MaxFrame)
+	}
+	err := w.Abandon()
+	if !keep {
+		t.end()
+	}
+	return err
+}
+
+// End ends a transaction that is reading, and rolls one back that is writing.
+func (t *Tx) End() {
+	switch {
+	case t.done:
+	case t.w != nil:
+		_ = t.Rollback(false)
+	default:
+		t.end()
+	}
+}
+
+func (t *Tx) end() {
+	t.done = true
+	t.s.log.Coordinator().EndRead(t.mark)
+	t.mark = coord.NoMark
+	t.s.open.Add(-1)
+}

@@ -1,0 +1,137 @@
+package walnut_test
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/walnutdb/walnut"
+	"github.com/walnutdb/walnut/disk"
+)
+
+// A transaction with nested savepoints, rolled back in any order with spills
+// between, has at every step, and after the commit, the pages of a model that
+// knows nothing of spills.
+func TestSpillAndSavepoints(t *testing.T) {
+	for seed := range uint64(150) {
+		spillHistory(t, seed)
+	}
+}
+
+type model struct {
+	pages map[walnut.PageNo]byte
+	size  uint32
+}
+
+func (m model) clone() model {
+	c := model{pages: make(map[walnut.PageNo]byte, len(m.pages)), size: m.size}
+	for k, v := range m.pages {
+		c.pages[k] = v
+	}
+	return c
+}
+
+func spillHistory(t *testing.T, seed uint64) {
+	ctx := context.Background()
+	r := rand.New(rand.NewPCG(seed, 1))
+	fsys := disk.NewMem()
+	o := &walnut.Options{FS: fsys, PageSize: 512, TxBytes: 512 * int64(4+r.IntN(12)), AutoCheckpoint: 1 + r.IntN(50)}
+	db, err := walnut.Open("/a.db", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	committed := model{pages: map[walnut.PageNo]byte{}}
+	for txn := range 6 {
+		if txn == 3 && r.IntN(2) == 0 {
+			if err := db.Close(); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			if db, err = walnut.Open("/a.db", o); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			if committed.size == 0 {
+				// A spill has created the file, with an empty first page.
+				committed.size = db.Stats().PageCount
+			}
+		}
+		tx, err := db.Begin(ctx, nil)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		cur := committed.clone()
+		var saves []model
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatalf("seed %d, transaction %d: %v", seed, txn, err)
+			}
+		}
+		check := func() {
+			t.Helper()
+			if tx.PageCount() != cur.size {
+				t.Fatalf("seed %d, transaction %d: %d pages, want %d", seed, txn, tx.PageCount(), cur.size)
+			}
+			for n := walnut.PageNo(2); uint32(n) <= cur.size; n++ {
+				p, err := tx.Page(n)
+				must(err)
+				if v := cur.pages[n]; !bytes.Equal(p, bytes.Repeat([]byte{v}, 512)) {
+					t.Fatalf("seed %d, transaction %d: page %d begins with %d, want %d", seed, txn, n, p[0], v)
+				}
+			}
+		}
+		for range 40 + r.IntN(60) {
+			switch k := r.IntN(20); {
+			case k < 13:
+				n := walnut.PageNo(2 + r.IntN(40))
+				p, err := tx.Write(n)
+				must(err)
+				v := byte(r.IntN(256))
+				for i := range p {
+					p[i] = v
+				}
+				cur.pages[n], cur.size = v, max(cur.size, uint32(n))
+			case k < 15:
+				_, err := tx.Savepoint()
+				must(err)
+				saves = append(saves, cur.clone())
+			case k < 17 && len(saves) > 0:
+				d := 1 + r.IntN(len(saves))
+				must(tx.RollbackTo(d))
+				cur = saves[d-1].clone()
+				saves = saves[:d]
+			case k == 17 && len(saves) > 0:
+				d := 1 + r.IntN(len(saves))
+				must(tx.Release(d))
+				saves = saves[:d-1]
+			case k == 18 && cur.size > 0:
+				n := uint32(1 + r.IntN(45))
+				must(tx.SetPageCount(n))
+				for p := range cur.pages {
+					if uint32(p) > n {
+						delete(cur.pages, p)
+					}
+				}
+				cur.size = n
+			}
+			if r.IntN(8) == 0 {
+				check()
+			}
+		}
+		check()
+		if r.IntN(4) == 0 {
+			tx.Rollback()
+		} else {
+			must(tx.Commit(ctx))
+			committed = cur
+		}
+		tx, err = db.Begin(ctx, &walnut.TxOptions{ReadOnly: true})
+		must(err)
+		cur = committed
+		check()
+		tx.Rollback()
+	}
+	if err := db.Close(); err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+}
