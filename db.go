@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -62,15 +63,31 @@ func (db *DB) Path() string { return db.store.Path() }
 // PageSize is the size of a page in bytes.
 func (db *DB) PageSize() int { return db.store.PageSize() }
 
+// viewTx is what View hands out, kept for the next.
+type viewTx struct {
+	tx Tx
+	p  pager.Tx
+}
+
+var viewTxs = sync.Pool{New: func() any { return new(viewTx) }}
+
 // View calls fn with a read transaction on the newest published state, and ends
-// it. fn must not keep the Tx.
+// it. fn must not keep the Tx: it is used again.
 func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
-	tx, err := db.Begin(ctx, &TxOptions{ReadOnly: true})
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	defer tx.Rollback()
-	return fn(tx)
+	if db.closed.Load() {
+		return ErrClosed
+	}
+	v := viewTxs.Get().(*viewTx)
+	db.store.BeginReadInto(&v.p)
+	v.tx = Tx{db: db, p: &v.p, opt: TxOptions{ReadOnly: true}}
+	defer func() {
+		v.p.End()
+		viewTxs.Put(v)
+	}()
+	return fn(&v.tx)
 }
 
 // Update calls fn with a write transaction, and commits it if fn returns nil.

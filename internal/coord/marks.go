@@ -5,15 +5,19 @@
 //	bits 31..1   number of readers
 //	bit  0       claimed exclusively
 //
+// Slot 0 has the value 0 for ever, its readers use the database file only; so
+// it is no more than a count, and is kept as several, each on a cache line of
+// its own, for readers on different cores.
+//
 // Invariants: the value changes only while nobody holds the slot. A reader's
-// mark is at most its snapshot's last frame. Slot 0 has the value 0 for ever:
-// its readers use the database file only.
+// mark is at most its snapshot's last frame.
 
 package coord
 
 import (
 	"runtime"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/walnutdb/walnut/internal/walformat"
 )
@@ -22,16 +26,25 @@ import (
 // (WAL_NREADER).
 const NumMarks = 5
 
-// Mark names the slot that a reader holds, 0 to NumMarks-1.
+// Mark names the slot that a reader holds: 1 to 4, or one of the counts of slot
+// 0, which are numbered downwards from -1.
 type Mark int8
 
 // NoMark is no slot at all.
-const NoMark Mark = -1
+const NoMark Mark = 0
 
-// InFile reports whether the reader uses the database file only.
-func (m Mark) InFile() bool { return m == 0 }
+// fileCounts is the number of counts of slot 0, a power of two.
+const fileCounts = 8
 
-type slot struct{ v atomic.Uint64 }
+// InFile reports whether the reader is in slot 0: it uses the database file
+// only.
+func (m Mark) InFile() bool { return m < 0 }
+
+// slot is alone on its cache line.
+type slot struct {
+	v atomic.Uint64
+	_ [56]byte
+}
 
 const (
 	slotClaimed = 1
@@ -56,7 +69,38 @@ func (s *slot) leave() {
 	}
 }
 
-type marks [NumMarks]slot
+type marks struct {
+	file [fileCounts]slot
+	// log has slots 1 to 4, by their number.
+	log [NumMarks]slot
+}
+
+func (m *marks) slot(k Mark) *slot {
+	if k < 0 {
+		return &m.file[-1-k]
+	}
+	return &m.log[k]
+}
+
+// takeFile counts a reader in slot 0. Which count it is depends on where its
+// goroutine's stack lies, so that goroutines that run side by side mostly have
+// counts of their own.
+func (m *marks) takeFile() Mark {
+	var here byte
+	i := int(uintptr(unsafe.Pointer(&here)) >> 11 % fileCounts)
+	m.file[i].v.Add(slotReader)
+	return Mark(-1 - i)
+}
+
+// inFile counts the readers in slot 0. It reads one count after the other: a
+// reader that is missed has not yet looked for the second time whether the
+// published state is still the one that it loaded.
+func (m *marks) inFile() (n int) {
+	for i := range m.file {
+		n += slotReaders(m.file[i].v.Load())
+	}
+	return n
+}
 
 // take holds a mark in slots 1 to 4 that is at most max: one that equals it,
 // else a free slot raised to it, else the greatest below it.
@@ -65,7 +109,7 @@ func (m *marks) take(max walformat.FrameNo) Mark {
 		best, bestV := NoMark, uint64(0)
 		free, freeV := NoMark, uint64(0)
 		for i := Mark(1); i < NumMarks; i++ {
-			v := m[i].v.Load()
+			v := m.log[i].v.Load()
 			if slotIsClaimed(v) {
 				continue
 			}
@@ -81,15 +125,15 @@ func (m *marks) take(max walformat.FrameNo) Mark {
 		}
 		switch {
 		case best != NoMark && slotValue(bestV) == max:
-			if m[best].join(bestV) {
+			if m.log[best].join(bestV) {
 				return best
 			}
 		case free != NoMark:
-			if m[free].raise(freeV, max) {
+			if m.log[free].raise(freeV, max) {
 				return free
 			}
 		case best != NoMark:
-			if m[best].join(bestV) {
+			if m.log[best].join(bestV) {
 				return best
 			}
 		default:
@@ -102,11 +146,11 @@ func (m *marks) take(max walformat.FrameNo) Mark {
 
 // safe: see Coordinator.SafeFrame.
 func (m *marks) safe(t walformat.FrameNo) (walformat.FrameNo, bool) {
-	if slotReaders(m[0].v.Load()) > 0 {
+	if m.inFile() > 0 {
 		return 0, false
 	}
 	for i := 1; i < NumMarks; i++ {
-		if v := m[i].v.Load(); slotReaders(v) > 0 && slotValue(v) < t {
+		if v := m.log[i].v.Load(); slotReaders(v) > 0 && slotValue(v) < t {
 			t = slotValue(v)
 		}
 	}
@@ -115,12 +159,12 @@ func (m *marks) safe(t walformat.FrameNo) (walformat.FrameNo, bool) {
 
 func (m *marks) claim() bool {
 	for i := 1; i < NumMarks; i++ {
-		v := m[i].v.Load()
-		if slotReaders(v) == 0 && !slotIsClaimed(v) && m[i].v.CompareAndSwap(v, slotClaimed) {
+		v := m.log[i].v.Load()
+		if slotReaders(v) == 0 && !slotIsClaimed(v) && m.log[i].v.CompareAndSwap(v, slotClaimed) {
 			continue
 		}
 		for j := 1; j < i; j++ {
-			m[j].v.Store(0)
+			m.log[j].v.Store(0)
 		}
 		return false
 	}
@@ -129,7 +173,7 @@ func (m *marks) claim() bool {
 
 func (m *marks) release() {
 	for i := 1; i < NumMarks; i++ {
-		m[i].v.Store(0)
+		m.log[i].v.Store(0)
 	}
 }
 
@@ -139,8 +183,7 @@ func (c *InProcess) BeginRead() (Mark, *State) {
 		st := c.published.Load()
 		m := NoMark
 		if st.MaxFrame == st.NBackfill {
-			m = 0
-			c.marks[0].v.Add(slotReader)
+			m = c.marks.takeFile()
 		} else {
 			m = c.marks.take(st.MaxFrame)
 		}
@@ -151,7 +194,7 @@ func (c *InProcess) BeginRead() (Mark, *State) {
 			if c.published.Load() == st {
 				return m, st
 			}
-			c.marks[m].leave()
+			c.marks.slot(m).leave()
 		}
 		runtime.Gosched()
 	}
@@ -160,8 +203,7 @@ func (c *InProcess) BeginRead() (Mark, *State) {
 // Pin implements [Coordinator].
 func (c *InProcess) Pin(max walformat.FrameNo) Mark {
 	if st := c.published.Load(); st.MaxFrame == max && st.NBackfill == max {
-		c.marks[0].v.Add(slotReader)
-		return 0
+		return c.marks.takeFile()
 	}
 	for {
 		if m := c.marks.take(max); m != NoMark {
@@ -174,7 +216,7 @@ func (c *InProcess) Pin(max walformat.FrameNo) Mark {
 // EndRead implements [Coordinator].
 func (c *InProcess) EndRead(m Mark) {
 	if m != NoMark {
-		c.marks[m].leave()
+		c.marks.slot(m).leave()
 	}
 }
 
@@ -191,9 +233,8 @@ func (c *InProcess) ReleaseMarks() { c.marks.release() }
 
 // Readers implements [Coordinator].
 func (c *InProcess) Readers() (inFile, inLog int) {
-	inFile = slotReaders(c.marks[0].v.Load())
 	for i := 1; i < NumMarks; i++ {
-		inLog += slotReaders(c.marks[i].v.Load())
+		inLog += slotReaders(c.marks.log[i].v.Load())
 	}
-	return inFile, inLog
+	return c.marks.inFile(), inLog
 }

@@ -85,9 +85,9 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 		_ = t.Rollback(false)
 		return err
 	}
-	o.Pin = o.Keep && !(t.mark > 0)
+	o.Pin = o.Keep && (t.mark == coord.NoMark || t.mark.InFile())
 	t.pooled = t.pooled && !t.share(frames, o.SQLite)
-	w, old := t.w, t.mark
+	w := t.w
 	t.w = nil
 	t.s.convert = false
 	st, mark, err := w.Commit(ctx, frames, t.size, o.CommitOptions)
@@ -103,8 +103,7 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 		return nil
 	}
 	if mark != coord.NoMark {
-		t.s.log.Coordinator().EndRead(old)
-		t.mark = mark
+		t.setMark(mark)
 	}
 	t.st, t.size, t.low = st, st.DBSize, st.DBSize
 	return nil
@@ -223,7 +222,7 @@ func (t *Tx) Rollback(keep bool) error {
 	t.dropPages()
 	t.size, t.low = w.Base.DBSize, w.Base.DBSize
 	if keep && t.mark == coord.NoMark {
-		t.mark = t.s.log.Coordinator().Pin(w.Base.MaxFrame)
+		t.setMark(t.s.log.Coordinator().Pin(w.Base.MaxFrame))
 	}
 	err := w.Abandon()
 	if !keep {
@@ -245,7 +244,21 @@ func (t *Tx) End() {
 
 func (t *Tx) end() {
 	t.done = true
+	if t.mark == coord.NoMark {
+		t.s.unmarked.Add(-1)
+		return
+	}
 	t.s.log.Coordinator().EndRead(t.mark)
 	t.mark = coord.NoMark
-	t.s.open.Add(-1)
+}
+
+// setMark gives the transaction the mark m in place of what it has.
+// Transactions without one are counted apart, the others by their marks.
+func (t *Tx) setMark(m coord.Mark) {
+	if t.mark == coord.NoMark {
+		t.s.unmarked.Add(-1)
+	} else {
+		t.s.log.Coordinator().EndRead(t.mark)
+	}
+	t.mark = m
 }

@@ -66,8 +66,8 @@ type Store struct {
 	// size is known for good.
 	poolBytes int64
 	buffers   atomic.Pointer[pool]
-	// open counts transactions.
-	open atomic.Int64
+	// unmarked counts the transactions that hold no read mark: writers.
+	unmarked atomic.Int64
 }
 
 // Path is the database's absolute path, without symbolic links.
@@ -90,7 +90,10 @@ func (s *Store) pool() *pool {
 }
 
 // OpenTransactions counts transactions that have not ended.
-func (s *Store) OpenTransactions() int { return int(s.open.Load()) }
+func (s *Store) OpenTransactions() int {
+	inFile, inLog := s.log.Coordinator().Readers()
+	return int(s.unmarked.Load()) + inFile + inLog
+}
 
 type storeKey struct {
 	fsys      disk.FS
@@ -237,7 +240,7 @@ func (s *Store) close(remove bool) error {
 	e := s.entry
 	registry.mu.Lock()
 	if e.refs == 1 {
-		if n := s.open.Load(); n > 0 {
+		if n := s.OpenTransactions(); n > 0 {
 			registry.mu.Unlock()
 			return fmt.Errorf("close %s: %w (%d)", s.path, ErrTxOpen, n)
 		}

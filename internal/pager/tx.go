@@ -51,9 +51,16 @@ type Tx struct {
 
 // BeginRead begins a read transaction on the published state.
 func (s *Store) BeginRead() *Tx {
+	t := new(Tx)
+	s.BeginReadInto(t)
+	return t
+}
+
+// BeginReadInto is BeginRead without an allocation: t is zero, or has ended and
+// nobody else uses it.
+func (s *Store) BeginReadInto(t *Tx) {
 	mark, st := s.log.Coordinator().BeginRead()
-	s.open.Add(1)
-	return &Tx{s: s, st: st, mark: mark, size: st.DBSize, low: st.DBSize}
+	*t = Tx{s: s, st: st, mark: mark, size: st.DBSize, low: st.DBSize, dirty: t.dirty}
 }
 
 // WriteRequest is a wait for the writer's place, for a new transaction or for
@@ -106,7 +113,7 @@ func (r *WriteRequest) begun(w *wal.Writer) *Tx {
 	t := r.tx
 	if t == nil {
 		t = &Tx{s: r.s, mark: coord.NoMark}
-		r.s.open.Add(1)
+		r.s.unmarked.Add(1)
 	}
 	t.w, t.st = w, w.Base
 	t.size, t.low = w.Base.DBSize, w.Base.DBSize

@@ -39,6 +39,8 @@ type file struct {
 
 	lock vfs.LockLevel
 	tx   *pager.Tx
+	// read is what tx points to when it began by reading.
+	read pager.Tx
 	// hint: the next Lock(SHARED) opens a write transaction.
 	hint bool
 	// over: the transaction was committed, or failed to be; what SQLite writes
@@ -95,7 +97,8 @@ func (f *file) Lock(level vfs.LockLevel) error {
 	}
 	switch {
 	case level == vfs.LOCK_SHARED && !f.hint:
-		f.tx = f.store.BeginRead()
+		f.store.BeginReadInto(&f.read)
+		f.tx = &f.read
 	case level == vfs.LOCK_SHARED:
 		req, err := f.store.RequestWrite(false)
 		if err = f.wait(req, err); err != nil {
