@@ -3,6 +3,7 @@
 package driver
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	sqldriver "database/sql/driver"
@@ -388,7 +389,7 @@ func (e *sqliteLike) Unwrap() []error { return []error{e.error, e.sys} }
 // The engine's error and SQLite's code are both there.
 func TestEngineErrorInChain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
-	if err := os.WriteFile(path, make([]byte, 512), 0o600); err != nil {
+	if err := os.WriteFile(path, bytes.Repeat([]byte{1}, 512), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	db := openAt(t, path, "")

@@ -105,8 +105,8 @@
 // # SQLite itself
 //
 // [Conn] gives access to the [sqlite3.Conn] below for incremental BLOB I/O,
-// functions, hooks, and the backup API. This SQLite is built with foreign keys
-// and recursive triggers on, and does not take "double quoted" strings.
+// functions, hooks, and the backup API. FTS5 and R*Tree are there. This SQLite
+// is built with foreign keys on, and does not take "double quoted" strings.
 //
 // Each connection has its own SQLite heap, which also holds the undo journal of
 // its transaction (the old content of each page it changes). [WithMaxMemory]

@@ -47,6 +47,9 @@ type file struct {
 	// until it unlocks (it plays its journal back) goes nowhere.
 	over bool
 
+	// cause is the engine's error behind the last IO error since Lock(SHARED).
+	cause error
+
 	level          wal.SyncLevel
 	autoCheckpoint int
 	page           []byte
@@ -92,6 +95,9 @@ func (f *file) Lock(level vfs.LockLevel) error {
 	if f.lock >= level {
 		return nil
 	}
+	if f.lock == vfs.LOCK_NONE {
+		f.cause = nil
+	}
 	if level >= vfs.LOCK_RESERVED && f.readOnly {
 		return vfs.SystemError(pager.ErrReadOnly, sqlite3.IOERR_LOCK)
 	}
@@ -129,7 +135,25 @@ func (f *file) Unlock(level vfs.LockLevel) error {
 		f.tx = nil
 	}
 	f.lock, f.over = min(f.lock, level), false
-	return nil
+	return f.repeat()
+}
+
+// io maps an engine error for SQLite, as ioCode, and notes it.
+func (f *file) io(err error, fallback sqlite3.ExtendedErrorCode) error {
+	if err != nil {
+		f.cause = err
+	}
+	return ioCode(err, fallback)
+}
+
+// repeat says once more why the transaction failed. SQLite is told success (0):
+// but the wrapper makes its error after SQLite has unlocked the file, and finds
+// there the Go error of the last call only.
+func (f *file) repeat() error {
+	if f.cause == nil {
+		return nil
+	}
+	return vfs.SystemError(f.cause, sqlite3.ErrorCode(0))
 }
 
 // CheckReservedLock implements [vfs.File]. Hot journals, which it is for, were
@@ -156,7 +180,7 @@ func (f *file) Size() (size int64, err error) {
 		size = int64(tx.PageCount()) * int64(tx.PageSize())
 		return nil
 	})
-	return size, ioCode(err, sqlite3.IOERR_FSTAT)
+	return size, f.io(err, sqlite3.IOERR_FSTAT)
 }
 
 // ReadAt implements [vfs.File]. Before SQLite knows the page size it reads
@@ -177,7 +201,7 @@ func (f *file) ReadAt(p []byte, off int64) (n int, err error) {
 		return nil
 	})
 	if err != nil {
-		return 0, ioCode(err, sqlite3.IOERR_READ)
+		return 0, f.io(err, sqlite3.IOERR_READ)
 	}
 	if n < len(p) {
 		return n, io.EOF
@@ -213,7 +237,7 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 		return len(p), nil
 	}
 	if err := f.write(p, off); err != nil {
-		return 0, ioCode(err, sqlite3.IOERR_WRITE)
+		return 0, f.io(err, sqlite3.IOERR_WRITE)
 	}
 	return len(p), nil
 }
@@ -252,7 +276,7 @@ func (f *file) Truncate(size int64) error {
 	if n == 0 && f.tx.PageCount() == 0 {
 		return nil
 	}
-	return ioCode(f.tx.SetPageCount(uint32(n)), sqlite3.IOERR_TRUNCATE)
+	return f.io(f.tx.SetPageCount(uint32(n)), sqlite3.IOERR_TRUNCATE)
 }
 
 // SyncSuper implements [vfs.FileSync]: several attached databases are
@@ -265,7 +289,7 @@ func (f *file) Sync(vfs.SyncFlag) error {
 	if f.over || f.tx == nil {
 		return nil
 	}
-	return ioCode(f.tx.Reserve(), sqlite3.IOERR_FSYNC)
+	return f.io(f.tx.Reserve(), sqlite3.IOERR_FSYNC)
 }
 
 // CommitPhaseTwo implements [vfs.FileCommitPhaseTwo].
@@ -281,7 +305,7 @@ func (f *file) CommitPhaseTwo() error {
 	if err != nil || !keep {
 		f.tx = nil
 	}
-	return ioCode(err, sqlite3.IOERR_FSYNC)
+	return f.io(err, sqlite3.IOERR_FSYNC)
 }
 
 // openCursors reports whether a statement of the connection may go on reading

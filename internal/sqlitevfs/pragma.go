@@ -8,6 +8,7 @@ package sqlitevfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/ext/fts5"
+	"github.com/ncruces/go-sqlite3/ext/rtree"
 	"github.com/ncruces/go-sqlite3/vfs"
 
 	"github.com/walnutdb/walnut/internal/wal"
@@ -95,8 +98,12 @@ var checkpointModes = map[string]wal.CheckpointMode{
 // checkpointFunc is the SQL function behind PRAGMA wal_checkpoint.
 const checkpointFunc = "walnut_wal_checkpoint"
 
-// Init prepares a connection whose statements go through [RewritePragma].
+// Init prepares a connection: for statements that go through [RewritePragma],
+// and with the virtual tables that a C SQLite usually has built in.
 func Init(c *sqlite3.Conn) error {
+	if err := errors.Join(fts5.Register(c), rtree.Register(c)); err != nil {
+		return err
+	}
 	return c.CreateFunction(checkpointFunc, 2, sqlite3.DIRECTONLY, func(ctx sqlite3.Context, arg ...sqlite3.Value) {
 		row, err := checkpointSchemas(c, arg[0].Text(), arg[1].Text())
 		if err != nil {

@@ -3,10 +3,12 @@
 package sqlitevfs
 
 import (
+	"errors"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/pager"
 )
 
@@ -20,7 +22,7 @@ const busyTick = 5 * time.Millisecond
 // code.
 func (f *file) wait(req *pager.WriteRequest, err error) error {
 	if err != nil {
-		return code(err, sqlite3.IOERR_LOCK)
+		return f.lockCode(err)
 	}
 	if answer := req.Answer(); answer != nil {
 		if err := f.queue(req, answer); err != nil {
@@ -29,10 +31,19 @@ func (f *file) wait(req *pager.WriteRequest, err error) error {
 	}
 	tx, err := req.Begin()
 	if err != nil {
-		return code(err, sqlite3.IOERR_LOCK)
+		return f.lockCode(err)
 	}
 	f.tx = tx
 	return nil
+}
+
+// lockCode maps an engine error for SQLite, as code, and notes it if it is an
+// IO error there.
+func (f *file) lockCode(err error) error {
+	if err != nil && !errors.Is(err, coord.ErrBusy) && !errors.Is(err, coord.ErrSnapshotStale) {
+		f.cause = err
+	}
+	return code(err, sqlite3.IOERR_LOCK)
 }
 
 func (f *file) queue(req *pager.WriteRequest, answer <-chan error) error {
@@ -56,7 +67,7 @@ func (f *file) queue(req *pager.WriteRequest, answer <-chan error) error {
 	for {
 		select {
 		case err := <-answer:
-			return code(err, sqlite3.IOERR_LOCK)
+			return f.lockCode(err)
 		case <-interrupted:
 			req.Cancel()
 			return sqlite3.INTERRUPT
