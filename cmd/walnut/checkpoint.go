@@ -139,7 +139,7 @@ func (r *checkpointReport) fields() []field {
 
 // checkpointFile opens file, checkpoints it, and closes it.
 func checkpointFile(ctx context.Context, file string, mode walnutdb.CheckpointMode, timeout time.Duration, progress func(done, total int)) (r *checkpointReport, err error) {
-	db, err := openEngine(ctx, file, true, timeout)
+	db, err := openEngine(ctx, file, walnutdb.Options{MustExist: true}, timeout)
 	if err != nil {
 		return nil, err
 	}

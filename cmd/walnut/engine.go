@@ -17,14 +17,14 @@ const busyPause = 20 * time.Millisecond
 
 // openEngine opens a database. While another process has it, it tries again
 // until timeout has passed.
-func openEngine(ctx context.Context, file string, mustExist bool, timeout time.Duration) (*walnutdb.DB, error) {
-	o := &walnutdb.Options{MustExist: mustExist, BusyTimeout: timeout}
+func openEngine(ctx context.Context, file string, o walnutdb.Options, timeout time.Duration) (*walnutdb.DB, error) {
+	o.BusyTimeout = timeout
 	if timeout <= 0 {
 		o.BusyTimeout = -1 // zero would be the default
 	}
 	deadline := time.Now().Add(timeout)
 	for {
-		db, err := walnutdb.Open(file, o)
+		db, err := walnutdb.Open(file, &o)
 		if err == nil {
 			return db, nil
 		}

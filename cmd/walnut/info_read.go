@@ -75,18 +75,31 @@ type pair struct {
 	db, log disk.File // log is nil if there is none
 	stamp   *stamp
 
-	scan      wal.ScanResult
-	scanErr   error             // walformat.ErrVersion
-	page1At   walformat.FrameNo // newest committed frame of page 1, 0 = none
-	page1     []byte            // the newest page 1, its first 100 bytes or fewer
-	laterGood walformat.FrameNo // see findLater
-	logHead   []byte            // start of the log: header and one frame header
-	changed   bool              // the log grew while it was read
+	scan    wal.ScanResult
+	scanErr error             // walformat.ErrVersion
+	page1At walformat.FrameNo // newest committed frame of page 1, 0 = none
+	page1   []byte            // the newest page 1, its first 100 bytes or fewer
+	later   lost              // see findLater
+	logHead []byte            // start of the log: header and one frame header
+	changed bool              // the log grew while it was read
+	orphan  bool              // the log has no database file
+}
+
+// lost are commits in the log that cannot be reached: alone they verify, but
+// what leads to them does not.
+type lost struct {
+	first, last  walformat.FrameNo // good commit frames; 0 = there is none
+	transactions int               // up to last
+	atLeast      bool              // frames between may have been commits too
+	page         walformat.PageNo  // of the frame where the log stops, 0 = not known
 }
 
 func openPair(name string) (*pair, *stamp, error) {
 	p := &pair{name: name, stamp: &stamp{}}
-	err := p.open()
+	err := p.openDB()
+	if err == nil {
+		err = p.openLog()
+	}
 	if err != nil {
 		p.close()
 		return nil, nil, err
@@ -94,11 +107,13 @@ func openPair(name string) (*pair, *stamp, error) {
 	return p, p.stamp, nil
 }
 
-func (p *pair) open() error {
+func (p *pair) logName() string { return p.name + "-wal" }
+
+func (p *pair) openDB() error {
 	db, err := disk.OS().Open(p.name, disk.ReadOnly)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, logErr := disk.OS().Stat(p.name + "-wal"); logErr == nil {
-			return fmt.Errorf("%w (its log %s-wal is there)", err, p.name)
+		if _, logErr := disk.OS().Stat(p.logName()); logErr == nil {
+			return fmt.Errorf("%w (its log %s is there)", err, p.logName())
 		}
 	}
 	if err != nil {
@@ -109,10 +124,11 @@ func (p *pair) open() error {
 		return fmt.Errorf("%s is a directory, not a database", p.name)
 	}
 	p.stamp.dbSize, p.stamp.db, err = sizeAndHead(db, walformat.DBHeaderSize)
-	if err != nil {
-		return err
-	}
-	log, err := disk.OS().Open(p.name+"-wal", disk.ReadOnly)
+	return err
+}
+
+func (p *pair) openLog() error {
+	log, err := disk.OS().Open(p.logName(), disk.ReadOnly)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -173,7 +189,7 @@ func (p *pair) read(progress func(done, total int64)) error {
 	if err := p.readPage1(); err != nil {
 		return err
 	}
-	if err := p.findLater(); err != nil || p.laterGood == 0 {
+	if err := p.findLater(); err != nil || p.later.first == 0 {
 		return err
 	}
 	// A writer may have appended what lies between since the scan stopped there.
@@ -196,8 +212,8 @@ func (p *pair) readPage1() error {
 	return nil
 }
 
-// findLater looks for a commit frame of this generation after the frame where
-// the log stops: alone it verifies, but what leads to it does not.
+// findLater looks for commit frames of this generation after the frame where
+// the log stops that verify alone.
 func (p *pair) findLater() error {
 	h, end := &p.scan.Header, walformat.FrameNo(p.scan.FramesInFile)
 	if !p.scan.HasHeader {
@@ -206,23 +222,72 @@ func (p *pair) findLater() error {
 	raw := make([]byte, walformat.FrameHeaderSize)
 	page := make([]byte, h.PageSize)
 	prev := walformat.Checksum{}
+	commits, unclear := 0, false // since the last good one
 	for f := p.scan.Intact + 1; f <= end; f++ {
 		if _, err := p.log.ReadAt(raw, int64(h.FrameOffset(f))); err != nil {
 			return shortRead(err)
 		}
 		head, err := walformat.CheckFrameHeader(h, raw)
-		if err == nil && head.Commit != 0 && f > p.scan.Intact+1 {
+		if err == nil && f == p.scan.Intact+1 {
+			p.later.page = head.Page
+		}
+		switch {
+		case err != nil:
+			unclear = true
+		case head.Commit != 0:
+			commits++
+			if f == p.scan.Intact+1 {
+				break // it is the one that does not verify
+			}
 			if _, err := p.log.ReadAt(page, int64(h.FrameOffset(f))+walformat.FrameHeaderSize); err != nil {
 				return shortRead(err)
 			}
 			if _, err := walformat.VerifyFrame(h, prev, raw, page); err == nil {
-				p.laterGood = f
-				return nil
+				p.later.add(f, commits, unclear)
+				commits, unclear = 0, false
 			}
 		}
 		prev = walformat.ParseFrameHeader(raw).Sum
 	}
 	return nil
+}
+
+// add counts a good commit frame and the commits before it.
+func (l *lost) add(f walformat.FrameNo, commits int, unclear bool) {
+	if l.first == 0 {
+		l.first = f
+	}
+	l.last = f
+	l.transactions += commits
+	l.atLeast = l.atLeast || unclear
+}
+
+// moved reports whether the files have changed since they were read. Checkpoints
+// alone may do that too; then what was read still fits together.
+func (p *pair) moved() (bool, error) {
+	again := &pair{name: p.name, stamp: &stamp{}}
+	defer again.close()
+	if p.db != nil {
+		if err := again.openDB(); errors.Is(err, fs.ErrNotExist) {
+			return true, nil
+		} else if err != nil {
+			return false, err
+		}
+	}
+	if err := again.openLog(); err != nil {
+		return false, err
+	}
+	if !p.stamp.equal(again.stamp) {
+		return true, nil
+	}
+	if p.log == nil || p.scanErr != nil {
+		return false, nil
+	}
+	scan, err := wal.Scan(again.log, again.stamp.logSize, nil)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return true, nil
+	}
+	return scan.Intact != p.scan.Intact || scan.Committed != p.scan.Committed || scan.Sum != p.scan.Sum, err
 }
 
 // shortRead makes the end of a file an error that says "it was longer before".
@@ -250,7 +315,9 @@ func (p *pair) report() *infoReport {
 		r.PageCount = header.SizeInPages
 	}
 	r.Log = p.logReport()
-	r.Damage = p.damage(header, headerErr)
+	for _, f := range p.damage(header, headerErr) {
+		r.Damage = append(r.Damage, f.what)
+	}
 	return r
 }
 

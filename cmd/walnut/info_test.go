@@ -23,7 +23,9 @@ type expected struct {
 	PageSize    *int    `json:"page_size"`
 	PageCount   *uint32 `json:"page_count"`
 	JournalMode *string `json:"journal_mode"`
+	Integrity   *string `json:"integrity_check"`
 	Valid       *uint32 `json:"valid_frames"`
+	Intact      *uint32 `json:"intact_frames"`
 	CommitPages *uint32 `json:"last_commit_db_size"`
 	Commits     int
 	FileFrames  uint32  `json:"file_frames"`
@@ -45,48 +47,55 @@ var damaged = []string{
 }
 
 func TestInfoOnFixtures(t *testing.T) {
+	fine, found := 0, 0
+	eachFixture(t, func(t *testing.T, name, db string, e *expected) {
+		switch status := infoOnFixture(t, name, db, e); status {
+		case exitFine:
+			fine++
+		case exitDamage:
+			found++
+		}
+	})
+	t.Logf("%d fine, %d damaged", fine, found)
+}
+
+// eachFixture runs a test on a copy of each fixture.
+func eachFixture(t *testing.T, test func(t *testing.T, name, db string, e *expected)) {
+	t.Helper()
 	cases, err := filepath.Glob(fixtures + "/*/expect.json")
 	if err != nil || len(cases) == 0 {
 		t.Skip("no fixtures here")
 	}
-	fine, found := 0, 0
 	for _, c := range cases {
-		name := filepath.Base(filepath.Dir(c))
-		t.Run(name, func(t *testing.T) {
-			switch status := infoOnFixture(t, filepath.Dir(c)); status {
-			case exitFine:
-				fine++
-			case exitDamage:
-				found++
-			}
-		})
-	}
-	t.Logf("%d fixtures: %d fine, %d damaged", len(cases), fine, found)
-}
-
-func infoOnFixture(t *testing.T, from string) (status int) {
-	var e expected
-	b, err := os.ReadFile(filepath.Join(from, "expect.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, &e); err != nil {
-		t.Fatal(err)
-	}
-	db := filepath.Join(t.TempDir(), "in.db")
-	for _, f := range []string{"in.db", "in.db-wal"} {
-		if b, err := os.ReadFile(filepath.Join(from, f)); err == nil {
-			if err := os.WriteFile(filepath.Join(filepath.Dir(db), f), b, 0o600); err != nil {
+		from := filepath.Dir(c)
+		t.Run(filepath.Base(from), func(t *testing.T) {
+			var e expected
+			b, err := os.ReadFile(c)
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
+			if err := json.Unmarshal(b, &e); err != nil {
+				t.Fatal(err)
+			}
+			db := filepath.Join(t.TempDir(), "in.db")
+			for _, f := range []string{"in.db", "in.db-wal"} {
+				if b, err := os.ReadFile(filepath.Join(from, f)); err == nil {
+					if err := os.WriteFile(filepath.Join(filepath.Dir(db), f), b, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			test(t, filepath.Base(from), db, &e)
+		})
 	}
+}
+
+func infoOnFixture(t *testing.T, name, db string, e *expected) (status int) {
 	before := contents(t, filepath.Dir(db))
 	o := walnut(t, "", "info", "--json", db)
 	if !maps.Equal(before, contents(t, filepath.Dir(db))) {
 		t.Error("info changed a file")
 	}
-	name := filepath.Base(from)
 	if name == "main_absent_wal_full" {
 		if o.status != exitError || !strings.Contains(o.err, "in.db-wal is there") {
 			t.Errorf("%+v", o)
@@ -97,7 +106,7 @@ func infoOnFixture(t *testing.T, from string) (status int) {
 	if err := json.Unmarshal([]byte(o.out), &r); err != nil {
 		t.Fatalf("%v: %+v", err, o)
 	}
-	checkInfo(t, name, &e, &r, o)
+	checkInfo(t, name, e, &r, o)
 	return o.status
 }
 

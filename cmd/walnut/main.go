@@ -1,5 +1,5 @@
-// Command walnut runs SQL on a Walnut database, looks at its files,
-// checkpoints it, and tortures the engine. One file here per command.
+// Command walnut runs SQL on a Walnut database, looks at its files, checks,
+// checkpoints and copies it, and tortures the engine. One file here per command.
 //
 // Exit status: 0 fine, 1 error, 2 damage found.
 package main

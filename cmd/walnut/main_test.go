@@ -4,8 +4,10 @@ package main
 // process, and as a process of its own where it must be one.
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -52,6 +54,42 @@ func must(t *testing.T, args ...string) string {
 	return o.out
 }
 
+// holdElsewhere has another process open a database, run statements, and keep
+// it open until the test ends.
+func holdElsewhere(t *testing.T, file, statements string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "sql", file)
+	cmd.Env = append(os.Environ(), asWalnut+"=1")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the process that held the database: %v", err)
+		}
+	})
+	const ready = "it is open"
+	if _, err := io.WriteString(in, statements+" SELECT '"+ready+"';\n"); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if lines.Text() == ready {
+			return
+		}
+	}
+	t.Fatalf("the process that was to hold the database ended: %v", lines.Err())
+}
+
 // sqlite3Command is the real thing: tests that need it are skipped where it is
 // not installed, but not in CI.
 func sqlite3Command(t *testing.T) string {
@@ -88,6 +126,13 @@ func TestExitStatus(t *testing.T) {
 		{[]string{"info", "a", "b"}, exitError, "one FILE"},
 		{[]string{"checkpoint", "--mode", "sideways", dir + "/no.db"}, exitError, "passive, full, restart, truncate"},
 		{[]string{"checkpoint", dir + "/no.db"}, exitError, "no.db"},
+		{[]string{"frames"}, exitError, "FILE is missing"},
+		{[]string{"frames", dir + "/no.db"}, exitError, "no.db"},
+		{[]string{"verify"}, exitError, "FILE is missing"},
+		{[]string{"verify", dir + "/no.db"}, exitError, "no.db"},
+		{[]string{"verify", dir}, exitError, "directory"},
+		{[]string{"backup"}, exitError, "FILE and OUT"},
+		{[]string{"backup", dir + "/no.db", dir + "/copy.db"}, exitError, "no.db"},
 		{[]string{"torture"}, exitError, "one DIR"},
 		{[]string{"torture", "--kills", "0", dir}, exitError, "at least 1"},
 	} {

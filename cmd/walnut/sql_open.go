@@ -39,7 +39,7 @@ func openSQL(ctx context.Context, file string, timeout time.Duration) (*database
 	}
 	// SQLite would open the engine by itself, but pass on neither its words
 	// when it refuses nor its error when it closes.
-	engine, err := openEngine(ctx, file, false, timeout)
+	engine, err := openEngine(ctx, file, walnutdb.Options{}, timeout)
 	if err != nil {
 		return nil, err
 	}

@@ -24,11 +24,13 @@ func newTorture() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "torture [--kills 50] [--seed N] DIR",
 		Short: "Kill a writing process again and again, and check what is left",
-		Long: `Starts a process that writes to a database in DIR with several connections and
-reports each commit, kills it at a random moment, opens the files alternately
-with Walnut and with the sqlite3 command (where it is installed), and checks
-that every reported commit is there, that none is there by halves, and that
-integrity_check is content. Then again.
+		Long: `Starts a process that writes to a database in DIR with 6 or 20 connections and
+reports each commit: small and large transactions, some of which spill into the
+log before they commit, at synchronous FULL, NORMAL and OFF, with checkpoints in
+all modes. Kills it at a random moment, opens the files alternately with Walnut
+and with the sqlite3 command (where it is installed), and checks that every
+reported commit is there, that those that are there are the first ones, none of
+them by halves, and that integrity_check is content. Then again.
 
 The last line counts: N kills, N acknowledged, N lost, N torn. What was found
 is written to standard error, and the files are kept.

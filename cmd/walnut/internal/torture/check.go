@@ -44,6 +44,10 @@ var contradictions = []string{
 		accounts, accounts*openingCash, accounts),
 	`SELECT 'commits missing before the last: ' || count(*) || ' there', worker, max(seq) FROM commits
 	   GROUP BY worker HAVING count(*) <> max(seq) OR min(seq) <> 1`,
+	// Rows of commits are numbered in the order in which they were committed,
+	// and none is ever removed.
+	`SELECT 'not the first of all commits: ' || count(*) || ' are there, the last is number ' || max(rowid), '', '' FROM commits
+	   HAVING count(*) <> max(rowid)`,
 }
 
 func partCount(table string) string {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
+
+	"github.com/walnutdb/walnut"
 )
 
 // What a child prints: a line for each commit that returned, and what its
@@ -24,6 +26,7 @@ const (
 
 // child is a process that waits to be killed.
 type child struct {
+	conditions
 	db     *sql.DB
 	cancel context.CancelCauseFunc
 
@@ -34,6 +37,13 @@ type child struct {
 // Child writes to the database at path until ctx ends or something fails.
 // Each line on out is one write.
 func Child(ctx context.Context, path string, seed uint64, round int, out io.Writer) error {
+	under := conditionsOf(seed, round)
+	// Who opens a database first decides when its transactions spill.
+	engine, err := walnut.Open(path, &walnut.Options{TxBytes: under.txBytes})
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
 	db, err := openDB(path)
 	if err != nil {
 		return err
@@ -41,19 +51,16 @@ func Child(ctx context.Context, path string, seed uint64, round int, out io.Writ
 	defer db.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	c := &child{db: db, cancel: cancel, out: out}
+	c := &child{conditions: under, db: db, cancel: cancel, out: out}
 	if err := c.prepare(ctx); err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
 	var wg sync.WaitGroup
-	random := func(n int) *rand.Rand {
-		return rand.New(rand.NewPCG(seed, uint64(round)<<16|uint64(n)))
+	for id := 1; id <= c.workers; id++ {
+		wg.Go(func() { c.fail(c.work(ctx, &worker{id: id, rng: childRand(seed, round, id)})) })
 	}
-	for id := 1; id <= workers; id++ {
-		wg.Go(func() { c.fail(c.work(ctx, &worker{id: id, rng: random(id)})) })
-	}
-	wg.Go(func() { c.fail(c.maintain(ctx, random(100))) })
-	wg.Go(func() { c.fail(c.watch(ctx, random(101))) })
+	wg.Go(func() { c.fail(c.maintain(ctx, childRand(seed, round, 100))) })
+	wg.Go(func() { c.fail(c.watch(ctx, childRand(seed, round, 101))) })
 	wg.Wait()
 	return context.Cause(ctx)
 }
@@ -99,6 +106,11 @@ func (c *child) work(ctx context.Context, w *worker) error {
 		return err
 	}
 	defer conn.Close()
+	for _, q := range c.pragmas(w) {
+		if _, err := conn.ExecContext(ctx, q); err != nil {
+			return fmt.Errorf("%w in %s", err, q)
+		}
+	}
 	if err := w.remember(ctx, conn); err != nil {
 		return err
 	}
@@ -170,14 +182,11 @@ func (c *child) transact(ctx context.Context, conn *sql.Conn, t transaction) (co
 // maintain does, now and then, what owners of databases do.
 func (c *child) maintain(ctx context.Context, rng *rand.Rand) error {
 	for pause(ctx, time.Duration(3+rng.IntN(50))*time.Millisecond) {
-		q := "PRAGMA wal_checkpoint(PASSIVE)"
-		switch n := rng.IntN(10); {
-		case n < 3:
-			q = "PRAGMA wal_checkpoint(TRUNCATE)"
-		case n < 4:
-			q = "VACUUM"
+		q := "VACUUM"
+		if n := rng.IntN(10); n > 0 {
+			q = "PRAGMA wal_checkpoint(" + []string{"PASSIVE", "FULL", "RESTART", "TRUNCATE"}[n%4] + ")"
 		}
-		// These two may find somebody in the way, and need not happen.
+		// All may find somebody in the way, and need not happen.
 		if _, err := c.db.ExecContext(ctx, q); err != nil && !errors.Is(err, sqlite3.BUSY) {
 			return fmt.Errorf("%s: %w", q, err)
 		}

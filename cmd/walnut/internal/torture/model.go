@@ -24,7 +24,6 @@ import (
 )
 
 const (
-	workers     = 6
 	accounts    = 40
 	openingCash = 1000
 )
@@ -87,7 +86,7 @@ func (w *worker) next() transaction {
 		w.remove(&t)
 	case n < 97:
 		t.kind, t.undo = "rollback", true
-		rows, size := 1+w.rng.IntN(80), w.rng.IntN(300)
+		rows, size := w.undone(80), w.rng.IntN(300)
 		t.write = func(ctx context.Context, c execer) error { return w.insert(ctx, c, -t.seq, rows, size) }
 	default:
 		w.savepoint(&t)
@@ -218,19 +217,37 @@ func (w *worker) remove(t *transaction) {
 	}
 }
 
-// savepoint is a transaction of which a part is rolled back.
+// undone is how many rows a transaction or savepoint has that is rolled back:
+// up to most, and now and then so many that they spill.
+func (w *worker) undone(most int) int {
+	if w.rng.IntN(4) == 0 {
+		return 200 + w.rng.IntN(300)
+	}
+	return 1 + w.rng.IntN(most)
+}
+
+// savepoint is a transaction of which a part is rolled back: a savepoint and
+// one inside it, which is rolled back first, or released, or still there.
 func (w *worker) savepoint(t *transaction) {
-	rows, size := 1+w.rng.IntN(60), w.rng.IntN(300)
+	rows, inner, size := w.undone(60), w.undone(60), w.rng.IntN(300)
+	ends := [][]string{
+		{`ROLLBACK TO s`, `RELEASE s`},
+		{`ROLLBACK TO r`, `ROLLBACK TO s`, `RELEASE s`},
+		{`RELEASE r`, `ROLLBACK TO s`, `RELEASE s`},
+	}[w.rng.IntN(3)]
 	w.parts(t, "savepoint", 1+w.rng.IntN(5), 50)
 	keep, seq := t.write, t.seq
 	t.write = func(ctx context.Context, c execer) error {
-		if _, err := c.ExecContext(ctx, `SAVEPOINT s`); err != nil {
-			return err
+		for i, name := range []string{"s", "r"} {
+			if _, err := c.ExecContext(ctx, `SAVEPOINT `+name); err != nil {
+				return err
+			}
+			// Different rows in each: the key has the sequence number.
+			if err := w.insert(ctx, c, -2*seq-i, []int{rows, inner}[i], size); err != nil {
+				return err
+			}
 		}
-		if err := w.insert(ctx, c, -seq, rows, size); err != nil {
-			return err
-		}
-		for _, q := range []string{`ROLLBACK TO s`, `RELEASE s`} {
+		for _, q := range ends {
 			if _, err := c.ExecContext(ctx, q); err != nil {
 				return err
 			}

@@ -4,6 +4,9 @@
 //
 // The parent ([Run]) starts a child ([Child]), which writes through the driver
 // with several connections and prints a line after each commit that returned.
+// Children differ in the number of connections, their sync levels, and the size
+// from which on a transaction spills into the log; all run checkpoints in all
+// modes.
 // At a random moment the parent kills it, reads the lines that are left in the
 // pipe, and has the files checked, in turn by Walnut and by the sqlite3
 // command: sometimes the files themselves, so that the next child goes on from
@@ -95,6 +98,7 @@ func Run(ctx context.Context, c Config) (Result, error) {
 		case err != nil:
 			return r.result, err
 		case !r.result.Clean():
+			fmt.Fprintf(c.Log, "the child had %s\n", conditionsOf(c.Seed, r.result.Kills-1))
 			fmt.Fprintf(c.Log, "seed %d, kill %d: kept in %s: %s as it was after the kill, and %s as the checker left it\n",
 				c.Seed, r.result.Kills, c.Dir, r.evidence(), r.touched())
 			return r.result, nil

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/walnutdb/walnut"
 )
 
 // written runs a child in this process until it has made n commits, and
@@ -69,6 +71,8 @@ func TestFindings(t *testing.T) {
 		{"nothing", "", ""},
 		{"last commit gone", fmt.Sprintf("DELETE FROM commits WHERE worker = %d AND seq = %d", worker, known[worker]), "lost"},
 		{"a commit in the middle gone", "DELETE FROM commits WHERE worker = 1 AND seq = 2", "commits missing"},
+		{"the last commits of all gone", "DELETE FROM commits WHERE rowid > (SELECT max(rowid) - 3 FROM commits)", "lost"},
+		{"not a prefix", "UPDATE commits SET rowid = rowid + 1 WHERE rowid = (SELECT max(rowid) FROM commits)", "not the first of all commits"},
 		{"all commits of a worker gone", "DELETE FROM commits WHERE worker = 2", "lost"},
 		{"a row gone", "DELETE FROM part_a WHERE rowid = (SELECT min(rowid) FROM part_a)", "rows in part_a"},
 		{"a row too many", "INSERT INTO part_b SELECT worker, seq, 99999, version, worker || '/' || seq || '/99999/' FROM part_b LIMIT 1", "rows in part_b"},
@@ -173,5 +177,80 @@ func TestSameSeedSamePlan(t *testing.T) {
 	}
 	if a, b := fmt.Sprint(plans()), fmt.Sprint(plans()); a != b {
 		t.Errorf("%s\n%s", a, b)
+	}
+}
+
+// TestConditions: every condition comes up within the kills of a default run,
+// and the same ones with the same seed.
+func TestConditions(t *testing.T) {
+	seen := map[string]bool{}
+	for round := range 50 {
+		c := conditionsOf(9, round)
+		if c != conditionsOf(9, round) {
+			t.Fatal("not repeatable")
+		}
+		seen[fmt.Sprint("workers ", c.workers)] = true
+		seen["sync "+c.sync] = true
+		seen[fmt.Sprint("bytes ", c.txBytes)] = true
+	}
+	if len(seen) != 2+3+2 {
+		t.Errorf("%v", seen)
+	}
+}
+
+// TestLargeTransactionsSpill: with the small bound and the small cache, a large
+// transaction is in the log before it commits, and a checker finds nothing
+// after it was rolled back and after another one was committed.
+func TestLargeTransactionsSpill(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "torture-000.db")
+	engine, err := walnut.Open(path, &walnut.Options{TxBytes: smallTx})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	db, err := openDB(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	c := &child{db: db, out: io.Discard}
+	ctx := context.Background()
+	if err := c.prepare(ctx); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "PRAGMA cache_size = 10"); err != nil {
+		t.Fatal(err)
+	}
+	w := &worker{id: 1, rng: newRand(1)}
+	for _, undo := range []bool{true, false} {
+		tr := transaction{seq: 1, undo: undo}
+		w.parts(&tr, "large", 600, 400)
+		write := tr.write
+		tr.write = func(ctx context.Context, x execer) error {
+			before := engine.Stats().BytesAppended
+			if err := write(ctx, x); err != nil {
+				return err
+			}
+			if grown := engine.Stats().BytesAppended - before; grown < 8*smallTx {
+				t.Errorf("only %d bytes were in the log before the end", grown)
+			}
+			return nil
+		}
+		if _, err := c.transact(ctx, conn, tr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := examine(ctx, walnutChecker{}, path, ledger{1: 1})
+	if err != nil || len(f.torn) > 0 || f.present[1] != 1 {
+		t.Errorf("%+v, %v", f, err)
 	}
 }

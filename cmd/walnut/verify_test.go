@@ -1,0 +1,234 @@
+package main
+
+// Tests of "walnut verify": its output to the letter, every fixture beside what
+// C SQLite says of it, and that it changes nothing.
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/walnutdb/walnut/internal/walformat"
+)
+
+// TestVerifyOnFixtures: damage is what info finds, or what keeps C SQLite from
+// being content.
+func TestVerifyOnFixtures(t *testing.T) {
+	fine, found := 0, 0
+	eachFixture(t, func(t *testing.T, name, db string, e *expected) {
+		info := walnut(t, "", "info", db)
+		before := contents(t, filepath.Dir(db))
+		o := walnut(t, "", "verify", "--json", db)
+		if !maps.Equal(before, contents(t, filepath.Dir(db))) {
+			t.Error("verify changed a file")
+		}
+		if name == "main_absent_wal_full" {
+			if o.status != exitError || !strings.Contains(o.err, "in.db-wal is there") {
+				t.Errorf("%+v", o)
+			}
+			return
+		}
+		want := info.status
+		if e.Integrity == nil || *e.Integrity != "ok" {
+			want = exitDamage
+		}
+		if o.status != want {
+			t.Errorf("%+v, want status %d", o, want)
+		}
+		var r verifyReport
+		if err := json.Unmarshal([]byte(o.out), &r); err != nil {
+			t.Fatalf("%v: %+v", err, o)
+		}
+		if r.OK != (o.status == exitFine) || r.OK != (len(r.Problems) == 0) || r.Changed ||
+			r.OK && !slices.Equal(r.IntegrityCheck, []string{"ok"}) {
+			t.Errorf("%+v", r)
+		}
+		for _, p := range r.Problems {
+			if p.Where == "" || p.What == "" || p.Lost == "" {
+				t.Errorf("%+v", p)
+			}
+		}
+		if r.OK {
+			fine++
+		} else {
+			found++
+		}
+	})
+	t.Logf("%d fine, %d damaged", fine, found)
+}
+
+// verifiable writes a healthy database of 3 pages, and returns it with its
+// contents.
+func verifiable(t *testing.T) (file string, db []byte) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "x.db")
+	must(t, "sql", file, `PRAGMA page_size = 512; CREATE TABLE t(a, b); CREATE INDEX i ON t(b);
+		INSERT INTO t VALUES (1, 'one'), (2, 'two')`)
+	db, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(db) != 3*512 {
+		t.Fatalf("%d bytes", len(db))
+	}
+	return file, db
+}
+
+// page is a page of db.
+func page(db []byte, n walformat.PageNo) []byte { return db[(n-1)*512 : n*512] }
+
+// logOf is a log of that many transactions of two frames each, which change
+// nothing.
+func logOf(db []byte, transactions int) *testLog {
+	l := newTestLog(512)
+	for range transactions {
+		l.addPage(2, 0, page(db, 2)).addPage(3, 3, page(db, 3))
+	}
+	return l
+}
+
+func TestVerifyOutput(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		status int
+		make   func(db []byte) (*testLog, []byte)
+	}{
+		{"healthy", exitFine, func(db []byte) (*testLog, []byte) { return nil, db }},
+		{"healthy_log", exitFine, func(db []byte) (*testLog, []byte) { return logOf(db, 3).add(3, 0).zeros(5000), db }},
+		{"log_damaged", exitDamage, func(db []byte) (*testLog, []byte) { return logOf(db, 9).flip(5, 30), db }},
+		{"log_one_lost", exitDamage, func(db []byte) (*testLog, []byte) { return logOf(db, 2).flip(3, 30), db }},
+		{"log_perhaps_more_lost", exitDamage, func(db []byte) (*testLog, []byte) { return logOf(db, 4).flip(4, 9), db }},
+		{"log_header_damaged", exitDamage, func(db []byte) (*testLog, []byte) { return logOf(db, 1).flip(1, -16), db }},
+		{"index_differs", exitDamage, func(db []byte) (*testLog, []byte) {
+			return nil, bytes.Replace(db, []byte("\x01two"), []byte("\x01twx"), 1)
+		}},
+		{"page_garbage", exitDamage, func(db []byte) (*testLog, []byte) {
+			return newTestLog(512).add(3, 3), db
+		}},
+		{"cut", exitDamage, func(db []byte) (*testLog, []byte) { return nil, db[:1024] }},
+		{"no_header", exitDamage, func(db []byte) (*testLog, []byte) { return nil, append(make([]byte, 512), db[512:]...) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file, db := verifiable(t)
+			log, db := c.make(db)
+			if err := os.WriteFile(file, db, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if log != nil {
+				if err := os.WriteFile(file+"-wal", log.b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			dir := filepath.Dir(file)
+			before := contents(t, dir)
+			o := walnut(t, "", "verify", file)
+			golden(t, "verify_"+c.name, dir, o)
+			j := walnut(t, "", "verify", "--json", file)
+			golden(t, "verify_"+c.name+"_json", dir, j)
+			if o.status != c.status || j.status != c.status {
+				t.Errorf("status %d and %d, want %d", o.status, j.status, c.status)
+			}
+			if !maps.Equal(before, contents(t, dir)) {
+				t.Error("verify changed a file")
+			}
+		})
+	}
+}
+
+// TestVerifyHotJournal: what SQLite would roll back is not checked, and is no
+// damage.
+func TestVerifyHotJournal(t *testing.T) {
+	file, _ := verifiable(t)
+	if err := os.WriteFile(file+"-journal", []byte("\xd9\xd5\x05\xf9 and so on"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := contents(t, filepath.Dir(file))
+	o := walnut(t, "", "verify", file)
+	if o.status != exitError || !strings.Contains(o.err, "journal") {
+		t.Errorf("%+v", o)
+	}
+	if !maps.Equal(before, contents(t, filepath.Dir(file))) {
+		t.Error("verify changed a file")
+	}
+}
+
+// TestVerifyInUse: another process has the database, a link leads to it, and
+// it has two names.
+func TestVerifyInUse(t *testing.T) {
+	file, _ := verifiable(t)
+	dir := filepath.Dir(file)
+	if err := os.Link(file, filepath.Join(dir, "second name.db")); err != nil {
+		t.Skip(err)
+	}
+	if out := must(t, "verify", filepath.Join(dir, "second name.db")); !strings.HasPrefix(out, "result: ok\n") {
+		t.Errorf("%q", out)
+	}
+	if err := os.Remove(filepath.Join(dir, "second name.db")); err != nil {
+		t.Fatal(err)
+	}
+	holdElsewhere(t, file, "INSERT INTO t VALUES (3, 'three');")
+	link := filepath.Join(dir, "a link")
+	if err := os.Symlink(file, link); err != nil {
+		t.Skip(err)
+	}
+	before := contents(t, dir)
+	var r verifyReport
+	if err := json.Unmarshal([]byte(must(t, "verify", "--json", link)), &r); err != nil {
+		t.Fatal(err)
+	}
+	if !r.OK || r.Log == nil || r.Log.Transactions != 1 {
+		t.Errorf("%+v", r)
+	}
+	if !maps.Equal(before, contents(t, dir)) {
+		t.Error("verify changed a file")
+	}
+}
+
+// TestVerifyNeverStill: what is found in a file that changes each time is no
+// damage, and no all-clear either.
+func TestVerifyNeverStill(t *testing.T) {
+	file, db := verifiable(t)
+	db = bytes.Replace(db, []byte("\x01two"), []byte("\x01twx"), 1)
+	if err := os.WriteFile(file, db, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		defer f.Close()
+		for n := uint32(1000); ; n++ {
+			select {
+			case <-stop:
+				return
+			default: // the counter of changes
+				_, _ = f.WriteAt(binary.BigEndian.AppendUint32(nil, n), 24)
+			}
+		}
+	}()
+	defer func() { close(stop); <-done }()
+	for range 50 {
+		o := walnut(t, "", "verify", "--json", file)
+		if o.status == exitDamage {
+			continue // the one that writes had no turn
+		}
+		var r verifyReport
+		if err := json.Unmarshal([]byte(o.out), &r); err != nil {
+			t.Fatalf("%v: %+v", err, o)
+		}
+		if o.status != exitError || r.OK || !r.Changed || len(r.Problems) != 0 || !strings.Contains(o.err, "changed each time") {
+			t.Errorf("%+v", o)
+		}
+		return
+	}
+	t.Error("it was never seen to change")
+}
