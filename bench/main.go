@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -14,13 +17,13 @@ import (
 
 // options are the flags.
 type options struct {
-	rounds  int
-	setting setting
-	writers []int
-	dir     string
-	json    string
-	// markdown: print the table of the README.
-	markdown bool
+	rounds              int
+	setting             setting
+	only, dir           string
+	json, svg, fill     string
+	from, profile       string
+	engine, memoryChild string
+	markdown, quick     bool
 }
 
 func main() {
@@ -38,20 +41,107 @@ func command(ctx context.Context, args []string, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(o.dir, 0o755); err != nil {
-		return err
+	if o.memoryChild != "" {
+		s, err := memoryChild(ctx, o.memoryChild, o.dir, o.setting.rows)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(out).Encode(s)
 	}
-	engines := append([]engine{rawEngine, walnutEngine}, peers()...)
-	if len(peers()) == 0 {
-		fmt.Fprintln(errOut, "bench: built without cgo: C SQLite is not measured")
+	var r report
+	if o.from != "" {
+		r, err = readJSON(o.from)
+	} else {
+		r, err = measure(ctx, o, errOut)
 	}
-	runs, err := measureAll(ctx, o, engines, errOut)
 	if err != nil {
 		return err
 	}
-	r := newReport(o.rounds, o.setting, runs)
+	return o.output(out, r)
+}
+
+// measure takes all figures, in a directory of its own.
+func measure(ctx context.Context, o options, errOut io.Writer) (_ report, err error) {
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return report{}, err
+	}
+	root, err := os.MkdirTemp(o.dir, "bench-")
+	if err != nil {
+		return report{}, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(root)) }()
+	list, err := selected(workloads(root, o.setting), o.only)
+	if err != nil {
+		return report{}, err
+	}
+	if list = onlyEngine(list, o.engine); len(list) == 0 {
+		return report{}, fmt.Errorf("-engine %s: no selected workload has it", o.engine)
+	}
+	if len(peers()) == 0 {
+		fmt.Fprintln(errOut, "bench: built without cgo: C SQLite is not measured")
+	}
+	if o.profile != "" {
+		f, err := os.Create(o.profile)
+		if err != nil {
+			return report{}, err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return report{}, err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	all, err := measureAll(ctx, list, o.rounds, root, errOut)
+	if err != nil {
+		return report{}, err
+	}
+	return newReport(o.rounds, o.setting, all), nil
+}
+
+// workloads are all there are.
+func workloads(root string, s setting) []workload {
+	t := &table{root: root, rows: s.rows}
+	list := commitWorkloads(s)
+	list = append(list, bulkWorkload(s))
+	list = append(list, readWorkloads(t, s)...)
+	list = append(list, snapshotWorkloads(s)...)
+	list = append(list, checkpointWorkloads(s)...)
+	list = append(list, reopenWorkloads(root, s)...)
+	return append(list, memoryConnWorkload(t), logBytesWorkload(), diskWorkload(s), memoryWorkload(s))
+}
+
+// onlyEngine keeps one engine of each workload; all if name is empty.
+func onlyEngine(list []workload, name string) []workload {
+	if name == "" {
+		return list
+	}
+	var kept []workload
+	for _, w := range list {
+		for _, e := range w.entrants {
+			if e.name == name {
+				w.entrants = []entrant{e}
+				kept = append(kept, w)
+				break
+			}
+		}
+	}
+	return kept
+}
+
+// output writes the report wherever the flags say.
+func (o *options) output(out io.Writer, r report) error {
 	if o.json != "" {
 		if err := writeJSON(o.json, r); err != nil {
+			return err
+		}
+	}
+	if o.svg != "" {
+		if err := writePlot(o.svg, r); err != nil {
+			return err
+		}
+	}
+	if o.fill != "" {
+		if err := fill(o.fill, r); err != nil {
 			return err
 		}
 	}
@@ -63,52 +153,69 @@ func command(ctx context.Context, args []string, out, errOut io.Writer) error {
 
 func parse(args []string, errOut io.Writer) (options, error) {
 	var o options
+	s := &o.setting
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(errOut)
 	f.IntVar(&o.rounds, "rounds", 3, "how often each engine has its turn")
-	seconds := f.Float64("seconds", 2, "measured time of one turn")
-	warmup := f.Float64("warmup", 0.5, "time before it, in seconds")
+	f.DurationVar(&s.measure, "time", time.Second, "measured time of one turn")
+	f.DurationVar(&s.warmup, "warmup", 250*time.Millisecond, "time before it")
+	f.IntVar(&s.rows, "rows", 1_000_000, "rows of the large transaction, and of the table that is read (1000000: 106 MiB)")
 	writers := f.String("writers", "1,16,64", "numbers of writers")
+	logs := f.String("logs", "64,256", "MiB of the logs that are checkpointed")
+	reopens := f.String("reopens", "4,256", "MiB of the logs that a crash leaves")
+	f.StringVar(&o.only, "only", "", "workloads, with commas between them: commit, or commit/64")
+	f.StringVar(&o.engine, "engine", "", "one engine alone, for a profile: there are no ratios then")
+	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the whole run to this file")
+	f.BoolVar(&o.quick, "quick", false, "under a minute: one round, short turns, small tables and logs")
 	f.StringVar(&o.dir, "dir", "out", "where the databases are (not a file system in memory)")
 	f.StringVar(&o.json, "json", "", "write the figures to this file too")
-	f.BoolVar(&o.markdown, "markdown", false, "print the table as the README has it")
+	f.StringVar(&o.svg, "svg", "", "draw the ratios into this file")
+	f.StringVar(&o.fill, "fill", "", "put the table into this document, between its two lines")
+	f.StringVar(&o.from, "from", "", "measure nothing: take the figures from this JSON file")
+	f.BoolVar(&o.markdown, "markdown", false, "print the table as documents have it")
+	f.StringVar(&o.memoryChild, childFlag, "", "for the program itself")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	for s := range strings.SplitSeq(*writers, ",") {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 {
-			return o, fmt.Errorf("-writers %s: numbers from 1, with commas between them", *writers)
+	if o.quick {
+		given := map[string]bool{}
+		f.Visit(func(f *flag.Flag) { given[f.Name] = true })
+		for name, value := range map[string]string{
+			"rounds": "1", "time": "250ms", "warmup": "50ms", "rows": "100000", "logs": "32", "reopens": "4,32",
+		} {
+			if !given[name] {
+				if err := f.Set(name, value); err != nil {
+					return o, err
+				}
+			}
 		}
-		o.writers = append(o.writers, n)
 	}
-	if o.rounds < 1 || *seconds <= 0 || *warmup < 0 || f.NArg() > 0 {
-		return o, fmt.Errorf("at least one round, a time above 0, and no arguments beside the flags")
+	var errs []error
+	for _, l := range []struct {
+		name, text string
+		to         *[]int
+	}{{"writers", *writers, &s.writers}, {"logs", *logs, &s.logs}, {"reopens", *reopens, &s.reopens}} {
+		var err error
+		*l.to, err = numbers(l.text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("-%s: %w", l.name, err))
+		}
 	}
-	o.setting.measure = time.Duration(*seconds * float64(time.Second))
-	o.setting.warmup = time.Duration(*warmup * float64(time.Second))
-	return o, nil
+	if o.rounds < 1 || s.measure <= 0 || s.warmup < 0 || s.rows < 1 || f.NArg() > 0 {
+		errs = append(errs, errors.New("at least one round and one row, a time above 0, and no arguments beside the flags"))
+	}
+	return o, errors.Join(errs...)
 }
 
-// measureAll gives every engine its turns, interleaved.
-func measureAll(ctx context.Context, o options, engines []engine, progress io.Writer) ([]*run, error) {
-	var runs []*run
-	for round := range o.rounds {
-		for _, n := range o.writers {
-			turn := make([]*run, len(engines))
-			for i := range engines {
-				// Nobody is always first.
-				k := (i + round) % len(engines)
-				r, err := measure(ctx, engines[k], o.dir, n, o.setting)
-				if err != nil {
-					return nil, err
-				}
-				turn[k] = r
-				fmt.Fprintf(progress, "round %d of %d, %2d writers: %-6s %8.0f commits/s\n",
-					round+1, o.rounds, n, r.engine, r.perSecond())
-			}
-			runs = append(runs, turn...)
+// numbers reads a list of them.
+func numbers(text string) ([]int, error) {
+	var list []int
+	for s := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%q: numbers from 1, with commas between them", text)
 		}
+		list = append(list, n)
 	}
-	return runs, nil
+	return list, nil
 }

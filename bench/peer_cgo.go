@@ -2,17 +2,11 @@
 
 package main
 
-import (
-	"context"
+import sqlite3 "github.com/mattn/go-sqlite3"
 
-	sqlite3 "github.com/mattn/go-sqlite3"
-)
-
-// peers are the engines that Walnut is compared with: C SQLite.
-func peers() []engine {
-	return []engine{{name: peerName, open: func(ctx context.Context, dir string, writers int) (session, error) {
-		return openSQL(ctx, "sqlite3", dataSource(dir, "_journal_mode=WAL", "_synchronous=FULL", "_busy_timeout=600000"), writers)
-	}}}
+// peers are the engines that need cgo: C SQLite.
+func peers() []sqlEngine {
+	return []sqlEngine{standard(peerName, "sqlite3", "_busy_timeout=600000")}
 }
 
 // peerVersion names the peer.

@@ -2,8 +2,8 @@
 
 package main
 
-// peers are the engines that Walnut is compared with: none without cgo.
-func peers() []engine { return nil }
+// peers are the engines that need cgo: none without it.
+func peers() []sqlEngine { return nil }
 
 // peerVersion names the peer: there is none.
 func peerVersion() string { return "" }
