@@ -256,11 +256,7 @@ func (l *Log) copyPages(ctx context.Context, t *coord.State, safe walformat.Fram
 	db := l.cfg.DB
 	if safe == t.MaxFrame {
 		want := int64(dbSize) * int64(h.PageSize)
-		size, err := db.Size()
-		if err == nil && size != want {
-			err = db.Truncate(want)
-		}
-		if err != nil {
+		if err := l.setDBSize(want, int64(h.PageSize)); err != nil {
 			return fmt.Errorf("set the size of %s to %d bytes: %w", db.Name(), want, err)
 		}
 	}
@@ -268,7 +264,29 @@ func (l *Log) copyPages(ctx context.Context, t *coord.State, safe walformat.Fram
 	if err := db.SyncData(); err != nil {
 		return fmt.Errorf("sync %s: %w", db.Name(), err)
 	}
+	if safe == t.MaxFrame {
+		l.sizeInDoubt = false
+	}
 	return nil
+}
+
+// setDBSize makes the database file want bytes long. A size that is right
+// already may be what a failed sync has dropped: then it is changed and set
+// again, for a truncation to the size that the cache shows writes nothing.
+// REQUIRES the checkpoint lock.
+func (l *Log) setDBSize(want, pageSize int64) error {
+	db := l.cfg.DB
+	size, err := db.Size()
+	if err != nil || size == want && !l.sizeInDoubt {
+		return err
+	}
+	l.sizeInDoubt = true // until it is synced
+	if size == want {
+		if err := db.Truncate(want + pageSize); err != nil {
+			return err
+		}
+	}
+	return db.Truncate(want)
 }
 
 // sizeAt returns the database size in pages as of commit frame f.
@@ -349,38 +367,9 @@ func (l *Log) autoCheckpoint(threshold walformat.FrameNo) {
 		return
 	}
 	// Writers that overlap leave no moment at which everything accepted is
-	// backfilled, which is what an automatic restart waits for. Make one.
+	// backfilled, which is what an automatic restart waits for. The next
+	// writer makes one: this commit must not wait for anybody's transaction.
 	if st := l.co.Published(); st.MaxFrame >= 4*threshold {
-		if _, inLog := l.co.Readers(); inLog == 0 {
-			l.restartBetweenWriters()
-		}
-	}
-}
-
-// restartBetweenWriters queues as a writer and starts a new generation, unless
-// a reader needs the log.
-func (l *Log) restartBetweenWriters() {
-	if !l.co.TryLockCheckpoint() {
-		return
-	}
-	defer l.co.UnlockCheckpoint()
-	req, err := l.RequestWrite(true)
-	if err != nil {
-		return
-	}
-	if _, err := req.Wait(context.Background()); err != nil {
-		return
-	}
-	defer l.co.ReleaseWriter()
-	if l.drain() != nil {
-		return
-	}
-	if _, err := l.backfill(context.Background(), nil); err != nil {
-		l.stats.checkpointErrs.Add(1)
-		return
-	}
-	if l.restartable() && l.tryLead() {
-		_, _ = l.restart(false) // a failure has poisoned the log
-		l.dropLead()
+		l.restartDue.Store(true)
 	}
 }
