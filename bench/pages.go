@@ -113,7 +113,7 @@ func bboltCommits(name string, writers int, batch bool, s setting) entrant {
 	}}
 }
 
-// bboltBulk puts that many keys in one transaction.
+// bboltBulk opens a new database and puts that many keys in one transaction.
 func bboltBulk(rows int) func(context.Context, string) (*bbolt.DB, error) {
 	return func(ctx context.Context, dir string) (*bbolt.DB, error) {
 		db, err := openBolt(dir)

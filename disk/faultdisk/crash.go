@@ -91,7 +91,7 @@ func (d *Disk) Kill(seed int64) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	image := New(seed)
-	image.next = d.next
+	image.next, image.changed = d.next, d.changed
 	// The files that only a lost removal would bring back belong to it too.
 	all := slices.AppendSeq(slices.Collect(maps.Values(d.durable)), maps.Values(d.names))
 	for _, c := range d.pending {

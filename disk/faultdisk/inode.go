@@ -99,8 +99,12 @@ func (i *inode) write(c change) {
 	i.add(c)
 }
 
-// truncate makes a truncation visible and pending.
+// truncate makes a truncation visible and pending. To the size that the cache
+// shows it does nothing, even if the disk has another one since a failed sync.
 func (i *inode) truncate(size int64) {
+	if size == i.visible.Size() {
+		return
+	}
 	i.add(change{truncate: true, off: size, n: max(0, i.visible.Size()-size)})
 }
 

@@ -164,6 +164,8 @@ func (t *Tx) preparePage1(bySQLite bool) error {
 	}
 	if !bySQLite {
 		walformat.PutSizeInPages(p, t.size)
+	} else if t.st.DBSize == 0 {
+		t.s.countFrom(p, t.st.Seq+1)
 	}
 	walformat.PutChangeCounter(p, t.s.counter(t.st.Seq+1))
 	fixChecksum(p)

@@ -4,6 +4,7 @@
 package pager
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -149,7 +150,14 @@ type examined struct {
 // examine decides whether the pair is a database that can be used, from page 1
 // as a reader would see it.
 func examine(path string, db disk.File, size int64, rec *wal.Recovered, o Options) (examined, error) {
-	if size == 0 {
+	empty := size == 0
+	if !empty && rec.Scan.Committed == 0 {
+		var err error
+		if empty, err = unfinished(db, size); err != nil {
+			return examined{}, err
+		}
+	}
+	if empty {
 		if rec.Scan.Committed > 0 {
 			return examined{}, orphanLog(path, "is empty", rec)
 		}
@@ -182,6 +190,30 @@ func examine(path string, db disk.File, size int64, rec *wal.Recovered, o Option
 	}
 	e := examined{pageSize: h.PageSize, counter: h.ChangeCounter, convert: h.ReadVersion != 2 || h.WriteVersion != 2}
 	return e, e.sizes(&h, size, rec)
+}
+
+// unfinished reports whether the file is what a power failure may leave of
+// [Store.create]: the size of its first write without the bytes, or the
+// beginning of what it writes.
+func unfinished(db disk.File, size int64) (bool, error) {
+	if size > disk.SectorSize {
+		return false, nil
+	}
+	b := make([]byte, size)
+	if _, err := db.ReadAt(b, 0); err != nil {
+		return false, err
+	}
+	if bytes.Equal(b, make([]byte, size)) {
+		return true, nil
+	}
+	if size < disk.SectorSize {
+		for ps := walformat.MinPageSize; ps <= walformat.MaxPageSize; ps *= 2 {
+			if bytes.HasPrefix(walformat.NewPage1(ps), b) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 // sizes compares the sizes that the header, the log and the file tell.

@@ -15,6 +15,18 @@ import (
 // commit of this engine shows the same.
 func (s *Store) counter(seq coord.CommitSeq) uint32 { return s.baseCounter + uint32(seq) }
 
+// countFrom makes the commit seq, which fills an empty database, show at least
+// the counter that SQLite wrote into page 1. SQLite counts on from what it
+// wrote in an earlier attempt that failed, as an empty database has no page 1 to
+// read the counter from again; it then takes its page cache for valid when
+// another commit shows the number that it wrote. Nobody has seen a counter of
+// this store before. REQUIRES the writer's place.
+func (s *Store) countFrom(page1 []byte, seq coord.CommitSeq) {
+	if ahead := binary.BigEndian.Uint32(page1[24:28]) - s.counter(seq); int32(ahead) > 0 {
+		s.baseCounter += ahead
+	}
+}
+
 // showPage1 makes b, the bytes of page 1 from offset off on, what a SQLite in
 // rollback mode is to see: versions 1, and a change counter that is unique to
 // the snapshot. A header whose page count does not count (counter and

@@ -52,7 +52,8 @@ type Store struct {
 	// entry in the registry.
 	entry *entry
 
-	// baseCounter is the change counter on page 1 when the store was opened.
+	// baseCounter is the change counter on page 1 when the store was opened. It
+	// changes under the writer's place while the database is empty (countFrom).
 	baseCounter uint32
 	// convert: page 1 says rollback mode; the next commit changes that.
 	// Guarded by the writer's place.

@@ -114,7 +114,7 @@ func TestErrorsOfCommit(t *testing.T) {
 func TestErrorsOfReading(t *testing.T) {
 	d, open := onDisk(t)
 	c := open()
-	run(t, c, "PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x); INSERT INTO t VALUES(zeroblob(100000))")
+	run(t, c, "PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x); INSERT INTO t VALUES(zeroblob(9000000))") // more than the pool takes of one commit
 	reader := open()
 	b, err := d.ReadFile("/db-wal")
 	if err != nil {

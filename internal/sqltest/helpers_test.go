@@ -17,9 +17,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
+	"github.com/walnutdb/walnut"
 	_ "github.com/walnutdb/walnut/driver"
 )
 
@@ -236,4 +238,27 @@ func newRand(t testing.TB, seed uint64) *rand.Rand {
 		}
 	})
 	return rand.New(rand.NewPCG(seed, 0x5741_4c4e))
+}
+
+// engineOf opens the page interface on a database that the driver has open: it
+// is the same engine.
+func engineOf(t testing.TB, path string) *walnut.DB {
+	t.Helper()
+	db, err := walnut.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// waitUntil yields until another goroutine has come as far as cond says.
+func waitUntil(t testing.TB, cond func() bool) {
+	t.Helper()
+	for !cond() {
+		if t.Context().Err() != nil {
+			t.Fatal("the test ended while it waited")
+		}
+		runtime.Gosched()
+	}
 }

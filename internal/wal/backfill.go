@@ -125,11 +125,7 @@ func (l *Log) copyPages(ctx context.Context, t *coord.State, safe walformat.Fram
 	db := l.cfg.DB
 	if safe == t.MaxFrame {
 		want := int64(dbSize) * int64(h.PageSize)
-		size, err := db.Size()
-		if err == nil && size != want {
-			err = db.Truncate(want)
-		}
-		if err != nil {
+		if err := l.setDBSize(want, int64(h.PageSize)); err != nil {
 			return fmt.Errorf("set the size of %s to %d bytes: %w", db.Name(), want, err)
 		}
 	}
@@ -137,7 +133,29 @@ func (l *Log) copyPages(ctx context.Context, t *coord.State, safe walformat.Fram
 	if err := db.SyncData(); err != nil {
 		return fmt.Errorf("sync %s: %w", db.Name(), err)
 	}
+	if safe == t.MaxFrame {
+		l.sizeInDoubt = false
+	}
 	return nil
+}
+
+// setDBSize makes the database file want bytes long. A size that is right
+// already may be what a failed sync has dropped: then it is changed and set
+// again, for a truncation to the size that the cache shows writes nothing.
+// REQUIRES the checkpoint lock.
+func (l *Log) setDBSize(want, pageSize int64) error {
+	db := l.cfg.DB
+	size, err := db.Size()
+	if err != nil || size == want && !l.sizeInDoubt {
+		return err
+	}
+	l.sizeInDoubt = true // until it is synced
+	if size == want {
+		if err := db.Truncate(want + pageSize); err != nil {
+			return err
+		}
+	}
+	return db.Truncate(want)
 }
 
 // sizeAt returns the database size in pages as of commit frame f.

@@ -254,38 +254,9 @@ func (l *Log) autoCheckpoint(threshold walformat.FrameNo) {
 		return
 	}
 	// Writers that overlap leave no moment at which everything accepted is
-	// backfilled, which is what an automatic restart waits for. Make one.
+	// backfilled, which is what an automatic restart waits for. The next
+	// writer makes one: this commit must not wait for anybody's transaction.
 	if st := l.co.Published(); st.MaxFrame >= 4*threshold {
-		if _, inLog := l.co.Readers(); inLog == 0 {
-			l.restartBetweenWriters()
-		}
-	}
-}
-
-// restartBetweenWriters queues as a writer and starts a new generation, unless
-// a reader needs the log.
-func (l *Log) restartBetweenWriters() {
-	if !l.co.TryLockCheckpoint() {
-		return
-	}
-	defer l.co.UnlockCheckpoint()
-	req, err := l.RequestWrite(true)
-	if err != nil {
-		return
-	}
-	if _, err := req.Wait(context.Background()); err != nil {
-		return
-	}
-	defer l.co.ReleaseWriter()
-	if l.drain() != nil {
-		return
-	}
-	if _, err := (&checkpoint{l: l}).backfill(context.Background()); err != nil {
-		l.stats.checkpointErrs.Add(1)
-		return
-	}
-	if l.restartable() && l.tryLead() {
-		_, _ = l.restart(false) // a failure has poisoned the log
-		l.dropLead()
+		l.restartDue.Store(true)
 	}
 }

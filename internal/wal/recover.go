@@ -112,6 +112,7 @@ func (r *Recovered) Start(cfg Config) (*Log, error) {
 	if end > 0 {
 		h := r.Scan.Header
 		l.hdr.Store(&h)
+		l.sizeInDoubt = true
 	}
 	if cfg.Damage == nil && r.Scan.FileSize > 0 {
 		if err := l.settle(r); err != nil {

@@ -9,24 +9,49 @@
 package wal
 
 import (
+	"context"
+
 	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
 
-// autoRestart begins a new generation if the log is fully backfilled and
-// nobody is in the way; it waits for nobody. An error means that the log is
-// poisoned. REQUIRES the writer's place.
+// autoRestart begins a new generation if the log is fully backfilled, or can
+// be made so because it has become long, and nobody is in the way. It waits for
+// no transaction. An error means that the log is poisoned. REQUIRES the writer's
+// place.
 func (l *Log) autoRestart() error {
-	if !l.restartable() || !l.co.TryLockCheckpoint() {
+	due := l.restartDue.Load()
+	if !due && !l.restartable() || !l.co.TryLockCheckpoint() {
 		return nil
 	}
 	defer l.co.UnlockCheckpoint()
-	if !l.tryLead() {
+	if due {
+		if err := l.finishBackfill(); err != nil {
+			return err
+		}
+	}
+	if !l.restartable() || !l.tryLead() {
 		return nil
 	}
 	defer l.dropLead()
 	_, err := l.restart(false)
 	return err
+}
+
+// finishBackfill publishes and backfills everything accepted, unless a reader
+// needs the log. REQUIRES the checkpoint lock and the writer's place.
+func (l *Log) finishBackfill() error {
+	l.restartDue.Store(false)
+	if _, inLog := l.co.Readers(); inLog > 0 {
+		return nil
+	}
+	if err := l.drain(); err != nil {
+		return err
+	}
+	if _, err := (&checkpoint{l: l}).backfill(context.Background()); err != nil {
+		l.stats.checkpointErrs.Add(1)
+	}
+	return l.Failed()
 }
 
 // restartable reports whether everything accepted is published and in the

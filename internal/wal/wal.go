@@ -140,8 +140,16 @@ type Log struct {
 	// settled: page 1 of the database file is known to be durable. Guarded by
 	// the writer's place.
 	settled bool
+	// restartDue: an automatic checkpoint found the log long, and the next
+	// writer is to restart it.
+	restartDue atomic.Bool
 	// copyOnWrite: filling ahead gains nothing here.
 	copyOnWrite bool
+
+	// sizeInDoubt: the database file's size on disk may be another than the one
+	// that is shown, after an unclean end or a failed sync. Guarded by the
+	// checkpoint lock.
+	sizeInDoubt bool
 
 	// syncMu is held around every sync of the log file, until its failure has
 	// poisoned the log: a failure is reported to one caller only, and no other
@@ -288,10 +296,14 @@ func (l *Log) poisonLocked(what string, cause error) error {
 }
 
 // syncFile syncs the log file. A failure poisons the log before anybody else
-// may sync it.
+// may sync it, and whoever waited for that does not: the failed sync may have
+// dropped what the next one would claim to have covered.
 func (l *Log) syncFile(what string) error {
 	l.syncMu.Lock()
 	defer l.syncMu.Unlock()
+	if err := l.Failed(); err != nil {
+		return err
+	}
 	l.stats.syncs.Add(1)
 	if err := l.file.SyncData(); err != nil {
 		return l.poison(what, err)

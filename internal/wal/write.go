@@ -7,7 +7,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/internal/coord"
@@ -256,7 +258,7 @@ func (l *Log) create() error {
 func (l *Log) settleDB() error {
 	buf := make([]byte, disk.SectorSize)
 	n, err := l.cfg.DB.ReadAt(buf, 0)
-	if n == 0 {
+	if n == 0 || err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read page 1 of %s: %w", l.cfg.DB.Name(), err)
 	}
 	if _, err := l.cfg.DB.WriteVAt([][]byte{buf[:n]}, 0); err != nil {

@@ -1,0 +1,205 @@
+// The fault loop in SQL.
+
+package crashtest
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/walnutdb/walnut/disk/faultdisk"
+)
+
+func TestFaultSQL(t *testing.T) {
+	var points atomic.Int64
+	fig := &figures{}
+	for _, w := range sqlWorkloads {
+		t.Run(w.name, func(t *testing.T) {
+			n := sqlFaultLoop(t, w, fig)
+			points.Add(n)
+			t.Logf("%d fault points", n)
+		})
+	}
+	t.Logf("SQL, in all: %d fault points, %d images after them", points.Load(), fig.images.Load())
+	noGoroutines(t)
+}
+
+func sqlFaultLoop(t *testing.T, w *sqlWorkload, fig *figures) int64 {
+	var points atomic.Int64
+	stride := 4 * sampling(3)
+	if seedCount() >= 5 || onlyAt() > 0 {
+		stride = 1
+	}
+	for _, kind := range faultKinds {
+		if sampled() && strings.Contains(kind.name, " ") {
+			continue
+		}
+		by := stride
+		if kind.fault.Op == faultdisk.OpRead {
+			by *= 3 // by far the most frequent
+		}
+		sweep(by, func(n int) bool {
+			p := &sqlFault{w: w, fault: kind.fault, n: n}
+			p.fault.N = n
+			err := p.run(t, fig)
+			if err != nil {
+				t.Errorf("%s: %s number %d fails: %v\nlast operations:\n%s"+
+					"replay: WALNUT_CRASH_AT=%d go test ./internal/crashtest -run '%s'",
+					w.name, kind.name, n, err, lastOps(p.s.disk), n, replayName(t))
+			}
+			if p.in.Fired() {
+				points.Add(1)
+			}
+			return p.in.Fired()
+		})
+	}
+	return points.Load()
+}
+
+// sqlFault is one run of a script with one fault.
+type sqlFault struct {
+	w     *sqlWorkload
+	fault faultdisk.Fault
+	n     int
+	s     *sqlSession
+	in    *faultdisk.Injection
+}
+
+func (p *sqlFault) run(t *testing.T, fig *figures) error {
+	p.s = p.w.begin(t, int64(p.n))
+	defer p.s.end()
+	s := p.s
+	p.in = s.disk.Inject(p.fault)
+	if err := s.open(); err != nil {
+		p.in.Remove()
+		if err := s.open(); err != nil {
+			return fmt.Errorf("open, after a fault: %w", err)
+		}
+	}
+	for i := 1; i <= len(p.w.steps); i++ {
+		err := s.step(i)
+		if err == nil {
+			continue
+		}
+		p.in.Remove()
+		i, err = p.after(t, fig, i, err)
+		if errors.Is(err, errApart) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("step %d: %w", i, err)
+		}
+	}
+	p.in.Remove()
+	last := len(p.w.steps)
+	if _, _, err := s.find(last, last); err != nil {
+		return fmt.Errorf("at the end: %w", err)
+	}
+	if err := s.close(); err != nil {
+		return err
+	}
+	if err := leftOpen(s.disk); err != nil {
+		return err
+	}
+	return p.image(t, fig, s.disk.Crash(int64(p.n)), false)
+}
+
+// after checks what must hold after step i failed with err, and has it done. It
+// returns the last step that is done.
+func (p *sqlFault) after(t *testing.T, fig *figures, i int, err error) (int, error) {
+	s := p.s
+	if !errors.Is(err, faultdisk.ErrInjected) {
+		// SQLite keeps the engine's error where it can, but not from opening an
+		// attached file, nor from reading; from a pragma it keeps the text.
+		if !regexp.MustCompile("I/O error|unable to open|full|injected fault|no space left").MatchString(err.Error()) {
+			return i, fmt.Errorf("another error than the injected one: %w", err)
+		}
+	}
+	// What failed did not happen, for this process.
+	main, b, ferr := s.find(s.acked, i)
+	if ferr != nil {
+		return i, fmt.Errorf("after %w: %w", err, ferr)
+	}
+	if main > i-1 && s.states[i].main != s.states[i-1].main && !p.w.attach {
+		return i, fmt.Errorf("the step failed (%w), but it shows", err)
+	}
+	if err := p.images(t, fig); err != nil {
+		return i, fmt.Errorf("after %w: %w", err, err)
+	}
+	if p.w.attach && main != b {
+		// One file has the step and the other has not: nothing to go on with.
+		return len(p.w.steps), p.giveUp(i)
+	}
+	if again := s.step(i); again == nil {
+		return i, nil
+	}
+	// The log has failed: all must close.
+	if err := s.close(); err != nil {
+		return i, err
+	}
+	if err := leftOpen(s.disk); err != nil {
+		return i, err
+	}
+	if err := p.images(t, fig); err != nil {
+		return i, fmt.Errorf("after %w, closed: %w", err, err)
+	}
+	if err := s.open(); err != nil {
+		return i, fmt.Errorf("open again: %w", err)
+	}
+	if main, b, err = s.find(s.acked, i); err != nil {
+		return i, fmt.Errorf("opened again: %w", err)
+	}
+	if main != b && p.w.attach {
+		return len(p.w.steps), p.giveUp(i)
+	}
+	s.full, s.acked = main, main
+	if main == i {
+		return i, nil
+	}
+	return i, s.step(i)
+}
+
+// giveUp ends a run whose two databases have gone apart in step i, as the
+// script allows: it puts the session on a disk where that did not happen.
+func (p *sqlFault) giveUp(i int) error {
+	s := p.s
+	if err := s.close(); err != nil {
+		return err
+	}
+	if err := leftOpen(s.disk); err != nil {
+		return err
+	}
+	if _, _, err := s.find(s.acked, i); err != nil {
+		return fmt.Errorf("step %d, opened again: %w", i, err)
+	}
+	return errApart
+}
+
+// errApart ends a run early, and well.
+var errApart = errors.New("the attached databases are apart")
+
+func (p *sqlFault) images(t *testing.T, fig *figures) error {
+	if p.n%2 == 0 && seedCount() < 5 && onlyAt() == 0 {
+		return nil
+	}
+	if err := p.image(t, fig, p.s.disk.Crash(int64(p.n)), false); err != nil {
+		return err
+	}
+	return p.image(t, fig, p.s.disk.Kill(int64(p.n)), true)
+}
+
+func (p *sqlFault) image(t *testing.T, fig *figures, d *faultdisk.Disk, killed bool) error {
+	s := p.s
+	im := &sqlImage{shot: shot{disk: d, killed: killed, pick: p.n}, w: p.w, floor: s.full, durable: s.full, top: s.begun}
+	if killed && p.fault.Op&faultdisk.OpSync == 0 {
+		im.floor = s.acked
+	}
+	fig.images.Add(1)
+	if err := im.check(t, fig, false, false); err != nil {
+		return fmt.Errorf("power failure (or the end of the process: %t), seed %d: %w", killed, p.n, err)
+	}
+	return nil
+}
