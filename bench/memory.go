@@ -91,7 +91,7 @@ func memoryChild(ctx context.Context, name, dir string, rows int) (_ sample, err
 		if err != nil {
 			return nil, err
 		}
-		for range 5 {
+		for range 12 {
 			if two, err = read(2); err != nil {
 				return nil, err
 			}
