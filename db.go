@@ -97,9 +97,9 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }() // after a panic
 	if err := fn(tx); err != nil {
-		return err
+		return tx.rollbackAfter(err)
 	}
 	return tx.Commit(ctx)
 }
@@ -317,8 +317,7 @@ func (tx *Tx) Release(depth int) error { return tx.p.Release(depth) }
 // and the commit goes on. Any other error means that nothing was committed.
 func (tx *Tx) Commit(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		tx.Rollback()
-		return err
+		return tx.rollbackAfter(err)
 	}
 	level := tx.db.opt.Sync
 	if tx.opt.Sync != nil {
@@ -331,6 +330,22 @@ func (tx *Tx) Commit(ctx context.Context) error {
 	return tx.p.Commit(ctx, pager.CommitOptions{CommitOptions: wal.CommitOptions{Level: level, AutoCheckpoint: auto}})
 }
 
-// Rollback ends the transaction and drops its changes. After Commit or
-// Rollback it does nothing.
-func (tx *Tx) Rollback() { tx.p.End() }
+// Rollback ends the transaction and drops its changes. After Commit or Rollback
+// it does nothing. It returns after the state that the transaction read is
+// published; an error says that this failed, or that what the transaction had
+// spilled to the log could not be removed: then the log refuses writes
+// (ErrLogFailed).
+func (tx *Tx) Rollback() error {
+	if err := tx.p.Rollback(false); err != nil && !errors.Is(err, ErrTxDone) {
+		return err
+	}
+	return nil
+}
+
+// rollbackAfter rolls back because of err, and adds what went wrong with that.
+func (tx *Tx) rollbackAfter(err error) error {
+	if rerr := tx.Rollback(); rerr != nil {
+		return errors.Join(err, rerr)
+	}
+	return err
+}

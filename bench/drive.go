@@ -16,6 +16,8 @@ type setting struct {
 	// those that are recovered.
 	logs, reopens []int
 	writers       []int
+	// cancellable contexts make database/sql watch each query.
+	cancellable bool
 }
 
 // load is what a group of goroutines does until the time is over.
@@ -94,7 +96,7 @@ func drive(ctx context.Context, s setting, loads ...load) ([]*tally, error) {
 	for i, l := range loads {
 		workers[i] = make([]worker, l.goroutines)
 		for w := range workers[i] {
-			wg.Go(func() { workers[i][w].work(ctx, l, w, begin, end) })
+			wg.Go(func() { workers[i][w].work(ctx, l, w, s.cancellable, begin, end) })
 		}
 	}
 	wg.Wait()
@@ -119,9 +121,13 @@ func drive(ctx context.Context, s setting, loads ...load) ([]*tally, error) {
 
 // work does it until end, and counts what begins after begin and ends before
 // end.
-func (w *worker) work(ctx context.Context, l load, i int, begin, end time.Time) {
-	for start := time.Now(); start.Before(end); {
-		if w.err = l.op(ctx, i); w.err != nil {
+func (w *worker) work(ctx context.Context, l load, i int, cancellable bool, begin, end time.Time) {
+	given := ctx
+	if !cancellable {
+		given = context.WithoutCancel(ctx)
+	}
+	for start := time.Now(); start.Before(end) && ctx.Err() == nil; {
+		if w.err = l.op(given, i); w.err != nil {
 			return
 		}
 		w.all++

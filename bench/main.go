@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/pprof"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ type options struct {
 	only, dir           string
 	json, svg, fill     string
 	from, profile       string
+	allocations         string
 	engine, memoryChild string
 	markdown, quick     bool
 }
@@ -80,22 +82,47 @@ func measure(ctx context.Context, o options, errOut io.Writer) (_ report, err er
 	if len(peers()) == 0 {
 		fmt.Fprintln(errOut, "bench: built without cgo: C SQLite is not measured")
 	}
-	if o.profile != "" {
-		f, err := os.Create(o.profile)
-		if err != nil {
-			return report{}, err
-		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return report{}, err
-		}
-		defer pprof.StopCPUProfile()
+	stop, err := o.profiles()
+	if err != nil {
+		return report{}, err
 	}
+	defer func() { err = errors.Join(err, stop()) }()
 	all, err := measureAll(ctx, list, o.rounds, root, errOut)
 	if err != nil {
 		return report{}, err
 	}
 	return newReport(o.rounds, o.setting, all), nil
+}
+
+// profiles begins what the flags ask for; stop ends and writes it.
+func (o *options) profiles() (stop func() error, err error) {
+	var cpu *os.File
+	if o.profile != "" {
+		if cpu, err = os.Create(o.profile); err != nil {
+			return nil, err
+		}
+		if err := pprof.StartCPUProfile(cpu); err != nil {
+			return nil, errors.Join(err, cpu.Close())
+		}
+	}
+	if o.allocations != "" {
+		runtime.MemProfileRate = 4096
+	}
+	return func() error {
+		var errs []error
+		if cpu != nil {
+			pprof.StopCPUProfile()
+			errs = append(errs, cpu.Close())
+		}
+		if o.allocations != "" {
+			f, err := os.Create(o.allocations)
+			if err != nil {
+				return errors.Join(append(errs, err)...)
+			}
+			errs = append(errs, pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
+		}
+		return errors.Join(errs...)
+	}, nil
 }
 
 // workloads are all there are.
@@ -163,9 +190,11 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	writers := f.String("writers", "1,16,64", "numbers of writers")
 	logs := f.String("logs", "64,256", "MiB of the logs that are checkpointed")
 	reopens := f.String("reopens", "4,256", "MiB of the logs that a crash leaves")
+	f.BoolVar(&s.cancellable, "cancellable", false, "give each statement a context that can be cancelled, which database/sql then watches")
 	f.StringVar(&o.only, "only", "", "workloads, with commas between them: commit, or commit/64")
 	f.StringVar(&o.engine, "engine", "", "one engine alone, for a profile: there are no ratios then")
 	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the whole run to this file")
+	f.StringVar(&o.allocations, "memprofile", "", "write a profile of all allocations to this file")
 	f.BoolVar(&o.quick, "quick", false, "under a minute: one round, short turns, small tables and logs")
 	f.StringVar(&o.dir, "dir", "out", "where the databases are (not a file system in memory)")
 	f.StringVar(&o.json, "json", "", "write the figures to this file too")

@@ -206,7 +206,7 @@ func (b *besides) writer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.leave = tx.Rollback
+	b.leave = func() { _ = tx.Rollback() }
 }
 
 // TestBusyDatabase: a database that cannot be had in time is an error that

@@ -180,6 +180,9 @@ func (s *session) update(level walnut.SyncLevel, fn func(*writer)) error {
 		fn(w)
 	}
 	if w.err != nil || w.undo {
+		if err := tx.Rollback(); w.err == nil {
+			return err
+		}
 		return w.err
 	}
 	w.put(counterPage, 0)

@@ -19,6 +19,8 @@ const (
 	off    = walnut.SyncOff
 
 	passive  = walnut.CheckpointPassive
+	fullMode = walnut.CheckpointFull
+	restart  = walnut.CheckpointRestart
 	truncate = walnut.CheckpointTruncate
 )
 
@@ -201,6 +203,11 @@ func largePage() int {
 	return walformat.MaxPageSize
 }
 
+// spilling bounds a transaction's memory to a few pages.
+func spilling(pageSize, pages int) walnut.Options {
+	return walnut.Options{PageSize: pageSize, TxBytes: int64(pages * pageSize), AutoCheckpoint: 25}
+}
+
 func auto(pageSize, threshold int) walnut.Options {
 	return walnut.Options{PageSize: pageSize, AutoCheckpoint: threshold}
 }
@@ -234,6 +241,21 @@ var workloads = []workload{
 		bulk(3, 20), checkpoint(truncate), commit(full, 3), commit(normal, 4), checkpoint(truncate),
 		commit(normal, 5), checkpoint(truncate), checkpoint(truncate), reopen, commit(full, 3),
 		checkpoint(truncate), commit(normal, 3),
+	}},
+	{name: "spills", opt: spilling(512, 6), steps: []step{
+		bulk(3, 20), rollback(3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13), commit(full, 3, 4, 5, 6, 7, 8, 9, 10, 11),
+		savepoints, bulk(3, 17), rollback(3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13), checkpoint(passive),
+		bulk(5, 19), resize(9, 3, 4, 5, 6, 7, 8, 9), savepoints, commit(normal, 3), reopen,
+		rollback(3, 4, 5, 6, 7, 8, 9, 10, 11, 12), bulk(3, 14), commit(full, 3),
+	}},
+	{name: "spills in an empty database", opt: spilling(512, 5), steps: []step{
+		rollback(3, 4, 5, 6, 7, 8, 9, 10), reopen, bulk(3, 18), savepoints, reopen, commit(full, 3),
+	}},
+	{name: "checkpoints of all modes", opt: page(512), steps: []step{
+		bulk(3, 12), checkpoint(fullMode), commit(full, 3), checkpoint(restart), commit(full, 3, 4),
+		commit(normal, 5), checkpoint(fullMode), checkpoint(restart), checkpoint(restart), commit(normal, 6),
+		checkpoint(restart), commit(full, 3), checkpoint(truncate), checkpoint(restart), commit(full, 4), reopen,
+		commit(full, 3), checkpoint(fullMode), commit(full, 3),
 	}},
 	{name: "growth and shrink", opt: page(512), steps: []step{
 		commit(full, 40), checkpoint(passive), resize(10), checkpoint(passive), commit(full, 12),
