@@ -242,7 +242,7 @@ var workloads = []workload{
 		commit(normal, 5), checkpoint(truncate), checkpoint(truncate), reopen, commit(full, 3),
 		checkpoint(truncate), commit(normal, 3),
 	}},
-	{name: "spills", opt: spilling(512, 6), steps: []step{
+	{name: "spills", opt: spilling(512, 6), heavy: true, steps: []step{
 		bulk(3, 20), rollback(3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13), commit(full, 3, 4, 5, 6, 7, 8, 9, 10, 11),
 		savepoints, bulk(3, 17), rollback(3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13), checkpoint(passive),
 		bulk(5, 19), resize(9, 3, 4, 5, 6, 7, 8, 9), savepoints, commit(normal, 3), reopen,

@@ -86,7 +86,9 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 		return err
 	}
 	o.Pin = o.Keep && (t.mark == coord.NoMark || t.mark.InFile())
-	t.pooled = t.pooled && !t.share(frames, o.SQLite)
+	if t.share(frames, o.SQLite) {
+		t.pooled = false
+	}
 	w := t.w
 	t.w = nil
 	t.s.convert = false
