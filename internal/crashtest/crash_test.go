@@ -75,7 +75,11 @@ type camera struct {
 	// every takes images of every n-th moment only, only of that one, last of
 	// none after it.
 	every, only, last int
-	moment            atomic.Int64
+	// syncs takes images before syncs only, when the most is undecided.
+	syncs bool
+	// salt makes the same moments of different workloads be treated differently.
+	salt   int
+	moment atomic.Int64
 	// keep has the image taken, and notes with it what it may hold: what was
 	// acknowledged before it is taken must be in it, what was begun until after
 	// it may be.
@@ -104,13 +108,14 @@ func (c *camera) hook(op faultdisk.OpInfo) error {
 }
 
 func (c *camera) take(at int, op faultdisk.OpInfo) {
-	if c.every > 1 && at%c.every != 0 || c.only > 0 && at != c.only || c.last > 0 && at > c.last {
+	if c.every > 1 && at%c.every != 0 || c.only > 0 && at != c.only || c.last > 0 && at > c.last ||
+		c.syncs && op.Op&faultdisk.OpSync == 0 {
 		return
 	}
 	n := 0
 	add := func(what string, killed bool, take func() *faultdisk.Disk) {
 		if !c.few || (at+n)%3 == 0 {
-			c.keep(&shot{at: at, op: op, what: what, killed: killed, pick: at + n}, take)
+			c.keep(&shot{at: at, op: op, what: what, killed: killed, pick: c.salt + at + n}, take)
 		}
 		n++
 	}
@@ -192,7 +197,7 @@ func TestCrash(t *testing.T) {
 func crashLoop(t *testing.T, w *workload) {
 	s := w.begin(1)
 	al := &album{s: s}
-	c := &camera{disk: s.disk, seeds: seedCount(), only: onlyAt(), keep: al.keep}
+	c := &camera{disk: s.disk, seeds: seedCount(), only: onlyAt(), keep: al.keep, salt: len(w.name) * len(w.steps)}
 	c.every = sampling(3)
 	if w.heavy {
 		c.every *= 3
@@ -272,9 +277,9 @@ func (im *image) check(t *testing.T, fig *figures, nest, shell bool) error {
 	h := &history{versions: im.versions, full: im.durable, acked: im.floor}
 	s := newSession(im.disk, im.opt, h)
 	al := &album{s: s}
-	c := &camera{disk: im.disk, seeds: 1, few: true, keep: al.keep}
+	c := &camera{disk: im.disk, seeds: 1, few: true, keep: al.keep, salt: im.pick}
 	if im.killed && !im.nested && headerInDoubt(im.disk) {
-		nest, c.few, c.seeds, c.last = true, false, 12, 6
+		nest, c.few, c.seeds, c.last, c.syncs = true, false, 60, 8, true
 	}
 	if nest {
 		c.start()

@@ -71,6 +71,9 @@ func faultLoop(t *testing.T, w *workload, fig *figures) int64 {
 		if w.heavy {
 			stride *= 5
 		}
+		if kind.fault.Op == faultdisk.OpRead && seedCount() < 5 && onlyAt() == 0 {
+			stride *= 3 // by far the most frequent
+		}
 		switch {
 		case sampled() && strings.Contains(kind.name, " "), w.heavy && kind.name == "read":
 			continue

@@ -58,7 +58,7 @@ func sqlCrashLoop(t *testing.T, w *sqlWorkload) {
 	s := w.begin(t, 1)
 	defer s.end()
 	al := &sqlAlbum{s: s}
-	c := &camera{disk: s.disk, seeds: seedCount(), only: onlyAt(), keep: al.keep}
+	c := &camera{disk: s.disk, seeds: seedCount(), only: onlyAt(), keep: al.keep, salt: len(w.name) * len(w.steps)}
 	c.every = sampling(4)
 	c.start()
 	err := s.open()
@@ -96,7 +96,7 @@ func (im *sqlImage) check(t *testing.T, fig *figures, nest, shell bool) error {
 	defer s.end()
 	s.full, s.acked, s.begun = im.durable, im.floor, im.top
 	al := &sqlAlbum{s: s}
-	c := &camera{disk: im.disk, seeds: 1, few: true, keep: al.keep}
+	c := &camera{disk: im.disk, seeds: 1, few: true, keep: al.keep, salt: im.pick}
 	if nest {
 		c.start()
 	}
