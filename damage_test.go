@@ -216,9 +216,9 @@ func TestFlipEveryBit(t *testing.T) {
 // report it, and a snapshot that does not need the frame goes on.
 func TestFlipWhileOpen(t *testing.T) {
 	m := disk.NewMem()
-	db := openAt(t, m, walnut.Options{PageSize: 512, AutoCheckpoint: -1})
+	db := openAt(t, m, walnut.Options{PageSize: 512, AutoCheckpoint: -1, PoolBytes: 1})
 	write(t, db, 'a', 1, 2, 3)
-	write(t, db, 'b', 2)
+	write(t, db, 'b', 2, 3) // more than so small a pool takes of a commit
 	before, err := m.ReadFile(dbPath)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package walnut
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -115,6 +116,9 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if !walformat.ValidPageSize(r.PageSize) {
 		return r, fmt.Errorf("walnut: Options.PageSize is %d: it must be a power of two from 512 to 65536", r.PageSize)
+	}
+	if r.Immutable && !r.ReadOnly {
+		return r, errors.New("walnut: Options.Immutable needs ReadOnly: what is written changes")
 	}
 	if r.Sync > SyncOff {
 		return r, fmt.Errorf("walnut: Options.Sync is %s: it must be SyncFull, SyncNormal or SyncOff", r.Sync)

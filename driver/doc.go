@@ -40,7 +40,7 @@
 // ("file:cache?mode=memory") it is shared by all in the process who give the
 // same name; ":memory:" is one of its own for each [sql.DB], which all
 // connections of the pool share. It is gone when the last sql.DB that has it is
-// closed. ATTACH on such a connection names other memory databases.
+// closed.
 //
 // # Transactions
 //

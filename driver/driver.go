@@ -150,9 +150,9 @@ var unnamed atomic.Int64
 // same name share, or a new one that only this connector's pool has.
 func memoryPath(name string) string {
 	if name == "" {
-		return fmt.Sprintf("/unnamed/%d", unnamed.Add(1))
+		return fmt.Sprintf("%sunnamed/%d", memoryRoot, unnamed.Add(1))
 	}
-	return path.Join("/named", filepath.ToSlash(name))
+	return path.Join(memoryRoot, "named", path.Join("/", filepath.ToSlash(name)))
 }
 
 // Driver returns the driver; database/sql asks for it.
@@ -232,7 +232,7 @@ func (n *Connector) checkPath() error {
 	case err == nil && info.IsDir():
 		return fmt.Errorf("walnut: %s is a directory, not a database", n.dsn.path)
 	case n.dsn.noCreate && errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("walnut: %s does not exist, and mode=rw does not create it: %w", n.dsn.path, os.ErrNotExist)
+		return fmt.Errorf("walnut: %s does not exist, and mode=%s does not create it: %w", n.dsn.path, map[bool]string{false: "rw", true: "ro"}[n.dsn.readOnly], os.ErrNotExist)
 	}
 	return nil
 }

@@ -15,6 +15,9 @@ const vfsName = sqlitevfs.Name
 // memoryVFSName is that of the VFS that has memory databases.
 const memoryVFSName = sqlitevfs.MemoryName
 
+// memoryRoot is where their names begin.
+const memoryRoot = sqlitevfs.MemoryRoot
+
 // holdEngine opens the database's engine and keeps it open until release.
 func holdEngine(d *dsn) (release func() error, err error) {
 	return sqlitevfs.Hold(d.path, sqlitevfs.HoldOptions{

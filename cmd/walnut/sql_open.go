@@ -76,6 +76,9 @@ func checkPlace(file string) error {
 	if file == "" {
 		return errors.New("FILE is empty")
 	}
+	if strings.HasPrefix(file, "file:") || file == ":memory:" {
+		return fmt.Errorf("FILE is a path, and %s would be a strange one: data source names are for the Go driver (if you mean it, write ./%s)", file, file)
+	}
 	if info, err := disk.OS().Stat(file); err == nil {
 		if info.Mode.IsDir() {
 			return fmt.Errorf("%s is a directory, not a database", file)

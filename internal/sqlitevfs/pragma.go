@@ -73,6 +73,9 @@ func (f *file) setLevel(value string) {
 // checkpoint runs a checkpoint in the mode of that name and returns SQLite's
 // three columns.
 func (f *file) checkpoint(ctx context.Context, mode string) (row [3]int64, err error) {
+	if f.readOnly {
+		return row, sqlite3.READONLY
+	}
 	if f.tx != nil {
 		return row, sqlite3.LOCKED
 	}
@@ -135,7 +138,7 @@ func checkpointSchemas(c *sqlite3.Conn, schema, mode string) (row [3]int64, err 
 			continue
 		}
 		f := fileOf(c, name)
-		if f == nil {
+		if f == nil || f.readOnly && schema == "" && !first {
 			first = false
 			continue
 		}

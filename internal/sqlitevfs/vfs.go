@@ -62,8 +62,13 @@ type walnutVFS struct{ fsys disk.FS }
 
 var _ vfs.VFSFilename = (*walnutVFS)(nil)
 
-// MemoryName is the VFS whose files are in memory, shared by the process.
+// MemoryName is the VFS whose files below MemoryRoot are in memory, shared by
+// the process. All others, which ATTACH or VACUUM INTO may name on a connection
+// to a database in memory, are the operating system's.
 const MemoryName = "walnut-memory"
+
+// MemoryRoot is where the names of databases in memory begin.
+const MemoryRoot = "/walnut-memory/"
 
 // memory has the files of MemoryName.
 var memory = disk.NewMem()
@@ -127,7 +132,11 @@ func (v *walnutVFS) open(name string, flags vfs.OpenFlag, immutable bool) (vfs.F
 		return nil, flags, cantOpen(fmt.Errorf("%s: Walnut keeps no rollback journal", name))
 	}
 	readOnly := flags&vfs.OPEN_READONLY != 0
-	s, err := pager.Open(name, pager.Options{FS: v.fsys, MustExist: flags&vfs.OPEN_CREATE == 0, ReadOnly: readOnly, Immutable: immutable})
+	fsys := v.fsys
+	if fsys == disk.FS(memory) && !strings.HasPrefix(name, MemoryRoot) {
+		fsys = disk.OS()
+	}
+	s, err := pager.Open(name, pager.Options{FS: fsys, MustExist: flags&vfs.OPEN_CREATE == 0, ReadOnly: readOnly, Immutable: immutable})
 	if err != nil {
 		return nil, flags, cantOpen(err)
 	}
@@ -154,7 +163,12 @@ func (v *walnutVFS) Access(name string, flag vfs.AccessFlag) (bool, error) {
 }
 
 // FullPathname implements [vfs.VFS]. Symbolic links are resolved on opening.
-func (v *walnutVFS) FullPathname(name string) (string, error) { return filepath.Abs(name) }
+func (v *walnutVFS) FullPathname(name string) (string, error) {
+	if strings.HasPrefix(name, MemoryRoot) {
+		return name, nil
+	}
+	return filepath.Abs(name)
+}
 
 // code maps an engine error to what SQLite may be told, with fallback for an IO
 // error. The engine's error stays in the chain.

@@ -260,7 +260,7 @@ func TestBypass(t *testing.T) {
 	path := newFile(t)
 	_, err := sqlite.Open("file:" + path + "?vfs=walnut&nolock=1")
 	wantErr(t, err, nil, "nolock")
-	// SQLite itself makes this one read-only.
+	// SQLite itself makes this one read-only, so it creates nothing.
 	_, err = sqlite.Open("file:" + path + "?vfs=walnut&immutable=1")
 	wantErr(t, err, fs.ErrNotExist, "")
 	if exists(path) {
