@@ -36,7 +36,9 @@
 // Runs are interleaved: in each round every engine has its turn at every
 // workload, in an order that rotates. What is noisy on the machine then meets
 // all alike, and ratios are taken within a round. Each turn checks that what
-// was acknowledged is there.
+// was acknowledged is there. Statements get a context that cannot be cancelled,
+// unless -cancellable is given: otherwise database/sql starts a goroutine for
+// each query, and mattn's driver another one.
 //
 //	main.go      flags, and what is done with the figures
 //	workload.go  what a workload is; the order of the turns

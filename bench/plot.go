@@ -5,6 +5,7 @@ import (
 	"html"
 	"math"
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -82,8 +83,8 @@ func plot(r report) string {
 		w := &r.Workloads[i]
 		for k, m := range w.Metrics {
 			d := dots(w, m)
-			if m.NoRatio || len(d) == 0 || strings.Contains(m.Name, "p99") {
-				continue
+			if m.NoRatio || len(d) == 0 || strings.Contains(m.Name, "p99") || k > 0 && m.Name == "time" {
+				continue // time is speed once more
 			}
 			label := w.Name
 			if k > 0 || w.Name == "mixed" {
@@ -117,7 +118,7 @@ func plot(r report) string {
 			class = "one"
 		}
 		fmt.Fprintf(&b, "  <path class=\"%s\" d=\"M%.1f %g V%g\"/><text class=\"say mid\" x=\"%.1f\" y=\"%g\">%s×</text>\n",
-			class, x(v), top-12, height-26, x(v), top-20, figure(v))
+			class, x(v), top-12, height-26, x(v), top-20, strconv.FormatFloat(v, 'g', 4, 64))
 	}
 	for i, l := range lines {
 		y := top + row*float64(i) + row/2

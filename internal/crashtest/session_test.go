@@ -22,6 +22,9 @@ const dbPath = "/data/app.db"
 // left behind becomes an error.
 const busyTimeout = 20 * time.Second
 
+// smallPool is for a few pages, so that most are read from the disk.
+const smallPool = 16 << 10
+
 type session struct {
 	disk *faultdisk.Disk
 	opt  walnut.Options
@@ -44,6 +47,9 @@ type reader struct {
 
 func newSession(d *faultdisk.Disk, opt walnut.Options, h *history) *session {
 	opt.FS, opt.BusyTimeout = d, busyTimeout
+	if opt.PoolBytes == 0 {
+		opt.PoolBytes = smallPool
+	}
 	return &session{disk: d, opt: opt, h: h}
 }
 

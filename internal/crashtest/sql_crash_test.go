@@ -94,7 +94,7 @@ func (im *sqlImage) check(t *testing.T, fig *figures, nest, shell bool) error {
 	}
 	s := newSQLSession(t, im.w, im.disk)
 	defer s.end()
-	s.full, s.acked, s.begun = im.durable, im.floor, im.top
+	s.full, s.acked, s.begun, s.small = im.durable, im.floor, im.top, true
 	al := &sqlAlbum{s: s}
 	c := &camera{disk: im.disk, seeds: 1, few: true, keep: al.keep, salt: im.pick}
 	if nest {
@@ -154,6 +154,7 @@ func (im *sqlImage) workOn(t *testing.T, s *sqlSession, k int) error {
 		}
 		after := newSQLSession(t, im.w, next)
 		defer after.end()
+		after.small = true
 		if err := after.open(); err != nil {
 			return fmt.Errorf("after step %d and another crash: %w", k, err)
 		}

@@ -165,6 +165,11 @@ type sqlSession struct {
 	states []sqlState
 	vfs    string
 	conns  []*sqlite3.Conn
+	// small has the engine opened with a small pool before SQLite opens it: a
+	// pool of the default size takes longer to make than all else that is done
+	// to an image.
+	small bool
+	pools []*walnut.DB
 
 	mu sync.Mutex
 	// full and acked are the steps that are done, as in history; begun is the
@@ -205,6 +210,18 @@ func (s *sqlSession) connect() (*sqlite3.Conn, error) {
 }
 
 func (s *sqlSession) open() error {
+	if s.small && len(s.pools) == 0 {
+		for _, path := range []string{dbPath, siblingOf(dbPath)} {
+			if path != dbPath && !s.w.attach {
+				break
+			}
+			db, err := walnut.Open(path, &walnut.Options{FS: s.disk, PoolBytes: smallPool})
+			if err != nil {
+				return err
+			}
+			s.pools = append(s.pools, db)
+		}
+	}
 	for len(s.conns) < max(1, s.w.conns) {
 		c, err := s.connect()
 		if err != nil {
@@ -224,6 +241,12 @@ func (s *sqlSession) close() error {
 		}
 	}
 	s.conns = nil
+	for _, db := range s.pools {
+		if e := db.Close(); e != nil {
+			err = e
+		}
+	}
+	s.pools = nil
 	return err
 }
 
