@@ -83,24 +83,16 @@ func (s *Store) Backup(ctx context.Context, path string, overwrite bool, progres
 	if err := s.checkTarget(real, overwrite); err != nil {
 		return err
 	}
-	part := real + backupSuffix
-	f, err := s.fsys.Open(part, disk.Create)
+	f, err := s.openPart(real + backupSuffix)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
+			_ = s.fsys.Remove(f.Name())
 			_ = f.Close()
-			_ = s.fsys.Remove(part)
 		}
 	}()
-	// One backup at a time to this path, and nothing of one that was killed.
-	if err = f.Lock(0, 1, disk.ExclusiveLock); err != nil {
-		return fmt.Errorf("another backup to this file is running: %w", err)
-	}
-	if err = f.Truncate(0); err != nil {
-		return err
-	}
 	tx := s.BeginRead()
 	err = tx.CopyTo(ctx, f, progress)
 	tx.End()
@@ -110,7 +102,7 @@ func (s *Store) Backup(ctx context.Context, path string, overwrite bool, progres
 	if err = s.checkTarget(real, overwrite); err != nil {
 		return err
 	}
-	if err = s.fsys.Rename(part, real); err != nil {
+	if err = s.fsys.Rename(f.Name(), real); err != nil {
 		return err
 	}
 	if cerr := f.Close(); cerr != nil {
@@ -121,6 +113,37 @@ func (s *Store) Backup(ctx context.Context, path string, overwrite bool, progres
 
 // backupSuffix is added to the name of a copy until it is whole.
 const backupSuffix = ".part"
+
+// openPart opens and empties the file that a copy is written to, and locks it:
+// one backup at a time to one path. The lock is worth something only on the
+// file that has the name: another backup may have renamed or removed it between
+// the opening and the lock.
+func (s *Store) openPart(part string) (disk.File, error) {
+	for {
+		f, err := s.fsys.Open(part, disk.Create)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.Lock(0, 1, disk.ExclusiveLock); err != nil {
+			_ = f.Close()
+			return nil, fmt.Errorf("another backup to this file is running: %w", err)
+		}
+		mine, err := f.Stat()
+		if err == nil {
+			var named disk.Info
+			if named, err = s.fsys.Stat(part); err == nil && named.ID == mine.ID {
+				err = f.Truncate(0)
+				if err == nil {
+					return f, nil
+				}
+			}
+		}
+		_ = f.Close()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+}
 
 // checkTarget refuses to put a copy where it would destroy something.
 func (s *Store) checkTarget(path string, overwrite bool) error {

@@ -210,7 +210,8 @@ func (t *Tx) share(frames []wal.Frame, bySQLite bool) bool {
 
 // Rollback drops the changes. With keep it goes on as a read transaction on
 // the state that it began with. It returns after that state is published; an
-// error says that it failed, and what was read with it.
+// error says that it failed, and what was read with it: then the transaction has
+// ended in any case.
 func (t *Tx) Rollback(keep bool) error {
 	if t.done {
 		return ErrTxDone
@@ -229,7 +230,7 @@ func (t *Tx) Rollback(keep bool) error {
 		t.setMark(t.s.log.Coordinator().Pin(w.Base.MaxFrame))
 	}
 	err := w.Abandon()
-	if !keep {
+	if err != nil || !keep {
 		t.end()
 	}
 	return err

@@ -127,8 +127,11 @@ func (f *file) Lock(level vfs.LockLevel) error {
 func (f *file) Unlock(level vfs.LockLevel) error {
 	f.hint = false
 	if f.lock > vfs.LOCK_SHARED && f.tx != nil && f.tx.Writing() {
-		// A failure is the log's: whatever comes next meets it.
-		_ = f.tx.Rollback(true)
+		// A failure is the log's. It cannot be told here, but a cursor that
+		// reads on is refused: what it has read may not exist.
+		if err := f.tx.Rollback(true); err != nil {
+			f.cause, f.tx = err, nil
+		}
 	}
 	if level == vfs.LOCK_NONE && f.tx != nil {
 		f.tx.End()

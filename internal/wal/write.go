@@ -165,6 +165,14 @@ func (w *Writer) Reserve(n int) error {
 	if err := l.refused(); err != nil {
 		return err
 	}
+	// With a commit in the log, whoever wrote the first has settled the file;
+	// and a backfill may be writing page 1.
+	if !l.settled && w.Base.MaxFrame == 0 {
+		if err := l.settleDB(); err != nil {
+			return err
+		}
+	}
+	l.settled = true
 	h := l.hdr.Load()
 	if h == nil || h.PageSize != l.PageSize() {
 		if err := l.create(); err != nil {
@@ -216,12 +224,6 @@ func (l *Log) zeroFill(from, to walformat.Offset) (walformat.Offset, error) {
 // create makes the log file and its header, durable with its name, before any
 // frame. REQUIRES the writer's place and an empty generation.
 func (l *Log) create() error {
-	if !l.settled {
-		if err := l.settleDB(); err != nil {
-			return err
-		}
-		l.settled = true
-	}
 	if l.file == nil {
 		f, err := l.cfg.FS.Open(l.path, disk.Create)
 		if err != nil {
@@ -252,8 +254,8 @@ func (l *Log) create() error {
 	return nil
 }
 
-// settleDB makes page 1 of the database file durable before a log exists: an
-// earlier process may have been killed between creating the file and syncing
+// settleDB makes page 1 of the database file durable before the log gets its
+// first commit: an earlier process may have been killed between creating the file and syncing
 // it, and C SQLite deletes the log of an empty database file unread.
 func (l *Log) settleDB() error {
 	buf := make([]byte, disk.SectorSize)
