@@ -64,7 +64,8 @@ type BackupOptions struct {
 // and write it, into a new single file at path: a database in WAL mode without
 // a log. The copy is written beside path, synced, and renamed, so that path
 // names the whole copy or what it named before. A path beside which a log or a
-// rollback journal lies is refused: they belong to another database.
+// rollback journal lies is refused: they belong to another database. So is, with
+// ErrBusy, a database that is open somewhere.
 func (db *DB) Backup(ctx context.Context, path string, o *BackupOptions) error {
 	if o == nil {
 		o = &BackupOptions{}

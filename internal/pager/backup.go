@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
 
@@ -102,6 +103,9 @@ func (s *Store) Backup(ctx context.Context, path string, overwrite bool, progres
 	if err = s.checkTarget(real, overwrite); err != nil {
 		return err
 	}
+	if err = s.refuseInUse(real); err != nil {
+		return err
+	}
 	if err = s.fsys.Rename(f.Name(), real); err != nil {
 		return err
 	}
@@ -143,6 +147,20 @@ func (s *Store) openPart(part string) (disk.File, error) {
 			return nil, err
 		}
 	}
+}
+
+// refuseInUse refuses to replace a database that somebody has open: it may have
+// no log yet, and would write one beside the copy.
+func (s *Store) refuseInUse(path string) error {
+	f, err := s.fsys.Open(path, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	return coord.Exclude(f)
 }
 
 // checkTarget refuses to put a copy where it would destroy something.

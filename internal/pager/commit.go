@@ -121,6 +121,9 @@ func (t *Tx) prepare(bySQLite bool) ([]wal.Frame, error) {
 	lock := walformat.LockBytePage(t.PageSize())
 	for n := min(t.low, t.st.DBSize) + 1; n <= t.size && n != 0; n++ {
 		if p := walformat.PageNo(n); t.dirty[p] == nil && t.spilled[p] == 0 && p != lock && p != 1 {
+			if err := t.spillIfLarge(); err != nil {
+				return nil, err
+			}
 			t.dirty[p] = make([]byte, t.PageSize())
 		}
 	}

@@ -5,6 +5,7 @@
 package pager
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/disk/faultdisk"
+	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/wal"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
@@ -139,4 +141,60 @@ func TestCreationBesideLogWithoutCommits(t *testing.T) {
 		t.Errorf("%d pages", n)
 	}
 	_ = s.Close()
+}
+
+// TestBackupOverOpenDatabase: a database that is open and has no log yet is not
+// replaced.
+func TestBackupOverOpenDatabase(t *testing.T) {
+	m := disk.NewMem()
+	s := openMem(t, m, 512)
+	tx := begin(t, s)
+	set(t, tx, 2, 7)
+	commit(t, tx, false)
+	other, err := Open("/dir/other", Options{FS: m, PageSize: 512})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Backup(ctx, "/dir/other", true, nil); !errors.Is(err, coord.ErrBusy) {
+		t.Errorf("over an open database: %v", err)
+	}
+	if _, err := m.ReadFile("/dir/other" + backupSuffix); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the copy was left behind: %v", err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Backup(ctx, "/dir/other", true, nil); err != nil {
+		t.Errorf("over a closed one: %v", err)
+	}
+}
+
+// TestGrowthSpills: pages that a growth adds and nobody wrote do not escape the
+// bound on a transaction's memory.
+func TestGrowthSpills(t *testing.T) {
+	s, err := Open(path, Options{FS: disk.NewMem(), PageSize: 512, TxBytes: 16 * 512})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	tx := begin(t, s)
+	if err := tx.SetPageCount(1000); err != nil {
+		t.Fatal(err)
+	}
+	frames, err := tx.prepare(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(frames) > 17 || tx.w.Spilled() < 980 {
+		t.Errorf("%d frames in memory, %d spilled", len(frames), tx.w.Spilled())
+	}
+	commit(t, tx, false)
+	r := s.BeginRead()
+	defer r.End()
+	for n := walformat.PageNo(2); n <= 1000; n++ {
+		p, err := r.Page(n)
+		if err != nil || !bytes.Equal(p, make([]byte, 512)) {
+			t.Fatalf("page %d: %v", n, err)
+		}
+	}
 }

@@ -117,7 +117,8 @@ type entry struct {
 }
 
 // registry has the open databases of this process. Its mutex is taken before
-// all other locks, and held over no IO but opening and creating a file.
+// all other locks, and held over no IO but opening and creating a file (and
+// reading the log that may lie where a database is to be created).
 var registry = struct {
 	mu sync.Mutex
 	m  map[storeKey]*entry
@@ -267,13 +268,6 @@ func (s *Store) close(remove bool) error {
 		return fmt.Errorf("close %s: %w", s.path, err)
 	}
 	return nil
-}
-
-// Retain is one more Open of a store that is open.
-func (s *Store) Retain() {
-	registry.mu.Lock()
-	s.entry.refs++
-	registry.mu.Unlock()
 }
 
 // Published is the newest state that new transactions see.

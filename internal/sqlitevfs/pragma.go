@@ -20,6 +20,7 @@ import (
 	"github.com/ncruces/go-sqlite3/ext/rtree"
 	"github.com/ncruces/go-sqlite3/vfs"
 
+	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/internal/wal"
 )
 
@@ -85,13 +86,31 @@ func (f *file) checkpoint(ctx context.Context, mode string) (row [3]int64, err e
 	}
 	r, err := f.store.Log().Checkpoint(ctx, m, wal.CheckpointOptions{})
 	if err != nil {
-		return row, err
+		return row, checkpointError{err}
 	}
 	row = [3]int64{0, int64(r.LogFrames), int64(r.Backfilled)}
 	if r.Busy {
 		row[0] = 1
 	}
 	return row, nil
+}
+
+// checkpointError is an engine error with the code that SQLite has for it; the
+// text is the engine's.
+type checkpointError struct{ error }
+
+func (e checkpointError) Unwrap() []error { return []error{e.error, e.code()} }
+
+func (e checkpointError) code() sqlite3.ExtendedErrorCode {
+	switch {
+	case errors.Is(e.error, context.Canceled):
+		return sqlite3.ExtendedErrorCode(sqlite3.INTERRUPT)
+	case errors.Is(e.error, disk.ErrNoSpace):
+		return sqlite3.ExtendedErrorCode(sqlite3.FULL)
+	case errors.Is(e.error, wal.ErrCorrupt):
+		return sqlite3.IOERR_DATA
+	}
+	return sqlite3.ExtendedErrorCode(sqlite3.IOERR)
 }
 
 var checkpointModes = map[string]wal.CheckpointMode{

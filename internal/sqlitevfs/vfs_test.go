@@ -268,3 +268,32 @@ func TestDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestErrorsOfCheckpoint: a checkpoint that fails has SQLite's code for that,
+// and the engine's text.
+func TestErrorsOfCheckpoint(t *testing.T) {
+	d, open := onDisk(t)
+	c := open()
+	if err := Init(c); err != nil {
+		t.Fatal(err)
+	}
+	run(t, c, "PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x)")
+	sql, _, ours := RewritePragma("PRAGMA wal_checkpoint(TRUNCATE)")
+	if !ours {
+		t.Fatal("not rewritten")
+	}
+	for _, f := range []struct {
+		fault faultdisk.Fault
+		code  error
+	}{
+		{faultdisk.Fault{Op: faultdisk.OpSync, Suffix: "/db"}, sqlite3.IOERR},
+		{faultdisk.Fault{Op: faultdisk.OpGrow, Suffix: "/db", Err: disk.ErrNoSpace}, sqlite3.FULL},
+	} {
+		run(t, c, "INSERT INTO t VALUES(zeroblob(20000))") // the file has to grow
+		d.Inject(f.fault)
+		if _, err := query(t, c, sql); !errors.Is(err, f.code) || !strings.Contains(err.Error(), "truncate checkpoint of /db") {
+			t.Errorf("%v: %v", f.code, err)
+		}
+	}
+	wantQuery(t, c, sql, "0|0|0")
+}

@@ -15,6 +15,9 @@ import (
 // for the next open to recover, and the error says why. A log that is
 // poisoned or damaged is closed as it is; so is any if empty is false.
 func (l *Log) Close(empty bool) error {
+	// A write that is under way when its file is closed could still reach the
+	// log after somebody else has recovered it.
+	l.abandoned.Wait()
 	if l.refused() != nil || !empty {
 		l.refuse(errClosed)
 		return l.closeFile()
@@ -45,8 +48,9 @@ func (l *Log) closeFile() error {
 // empty backfills the whole log and reports whether nobody needs it any more.
 // After it every write and checkpoint is refused.
 func (l *Log) empty() (bool, error) {
-	if !l.co.TryLockCheckpoint() {
-		return false, fmt.Errorf("%w: a checkpoint is running", coord.ErrBusy)
+	// With no transaction open, nothing keeps a checkpoint that is running.
+	if err := l.co.LockCheckpoint(context.Background()); err != nil {
+		return false, err
 	}
 	defer l.co.UnlockCheckpoint()
 	req, err := l.co.RequestWriter(coord.MaintenanceRequest, 0)

@@ -118,11 +118,11 @@ func (l *Log) finish(ctx context.Context, c *commit, leads bool) error {
 		case leads = <-c.ready:
 		case <-ctx.Done():
 			// It may be handed the leadership yet: somebody must be there.
-			go func() {
+			l.abandoned.Go(func() {
 				if <-c.ready {
 					l.lead(c, false)
 				}
-			}()
+			})
 			return fmt.Errorf("%w: the wait for its sync was given up (%w); it is durable if that sync succeeds, and its changes are the base of later transactions",
 				ErrCommitUnknown, ctx.Err())
 		}

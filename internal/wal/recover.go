@@ -28,8 +28,6 @@ const firstGeneration coord.Generation = 1
 type Recovered struct {
 	// Scan is what was found. Its zero value stands for "no log file".
 	Scan ScanResult
-	// Exists: there is a log file, be it empty.
-	Exists bool
 
 	fsys disk.FS
 	path string
@@ -38,10 +36,10 @@ type Recovered struct {
 }
 
 // Inspect reads the log at path, if there is one; flag may be disk.ReadOnly for
-// one that will not be written. An unknown format version is
-// an error that wraps walformat.ErrVersion; it comes with a Recovered without
-// commits, for a caller to whom that does not matter. Otherwise there is
-// either a Recovered, to be started or closed, or an error.
+// one that will not be written. An unknown format version is an error that wraps
+// walformat.ErrVersion; it comes with a Recovered without commits, for a caller
+// to whom that does not matter. Otherwise there is either a Recovered, to be
+// started or closed, or an error.
 func Inspect(fsys disk.FS, path string, flag disk.OpenFlag) (*Recovered, error) {
 	r := &Recovered{fsys: fsys, path: path, idx: coord.NewIndex(firstGeneration, walformat.Checksum{})}
 	f, err := fsys.Open(path, flag)
@@ -51,7 +49,7 @@ func Inspect(fsys disk.FS, path string, flag disk.OpenFlag) (*Recovered, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
-	r.file, r.Exists = f, true
+	r.file = f
 	size, err := f.Size()
 	if err == nil {
 		r.Scan, err = Scan(f, size, r.enter)

@@ -186,6 +186,10 @@ type Log struct {
 		failed      error
 	}
 
+	// abandoned has the goroutines that see commits through whose callers have
+	// given up waiting. Each is added before the commit returns.
+	abandoned sync.WaitGroup
+
 	// Owned by the leader.
 	heads []byte
 	vec   [][]byte

@@ -34,7 +34,7 @@ type Frame struct {
 	Data []byte
 }
 
-// Writer holds the writer's place, from BeginWrite or Upgrade until Commit or
+// Writer holds the writer's place, from [WriterRequest.Begin] until Commit or
 // Abandon. It is used by one goroutine at a time.
 type Writer struct {
 	log *Log
@@ -255,8 +255,9 @@ func (l *Log) create() error {
 }
 
 // settleDB makes page 1 of the database file durable before the log gets its
-// first commit: an earlier process may have been killed between creating the file and syncing
-// it, and C SQLite deletes the log of an empty database file unread.
+// first commit: an earlier process may have been killed between creating the
+// file and syncing it, and C SQLite deletes the log of an empty database file
+// unread.
 func (l *Log) settleDB() error {
 	buf := make([]byte, disk.SectorSize)
 	n, err := l.cfg.DB.ReadAt(buf, 0)
