@@ -292,6 +292,21 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// Other names on a connection to a database in memory are files.
+func TestMemoryBesideFiles(t *testing.T) {
+	t.Chdir(t.TempDir())
+	db, err := sql.Open("walnut", ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1) // for ATTACH
+	mustExec(t, db, "CREATE TABLE t(x); INSERT INTO t VALUES (1); VACUUM INTO 'copy.db'")
+	want(t, "rows of the copy", get[int](t, openAt(t, "copy.db", ""), "SELECT count(*) FROM t"), 1)
+	mustExec(t, db, "ATTACH 'more.db' AS m; CREATE TABLE m.u AS SELECT * FROM t; DETACH m")
+	want(t, "rows of the attached file", get[int](t, openAt(t, "more.db", ""), "SELECT count(*) FROM u"), 1)
+}
+
 func TestReadOnlyOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	db := openAt(t, path, "")
@@ -299,6 +314,8 @@ func TestReadOnlyOpen(t *testing.T) {
 	ro := openAt(t, path, "mode=ro")
 	want(t, "rows", get[int](t, ro, "SELECT count(*) FROM t"), 1)
 	_, err := ro.Exec("INSERT INTO t VALUES (2)")
+	wantError(t, err, "readonly")
+	_, err = ro.Exec("PRAGMA wal_checkpoint")
 	wantError(t, err, "readonly")
 	mustExec(t, db, "INSERT INTO t VALUES (2)")
 	want(t, "rows after another's commit", get[int](t, ro, "SELECT count(*) FROM t"), 2)
