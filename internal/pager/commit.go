@@ -86,20 +86,21 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 		return err
 	}
 	o.Pin = o.Keep && (t.mark == coord.NoMark || t.mark.InFile())
-	if t.share(frames, o.SQLite) {
-		t.pooled = false
-	}
+	t.share(frames, o.SQLite)
 	w := t.w
 	t.w = nil
 	t.s.convert = false
-	st, mark, err := w.Commit(ctx, frames, t.size, o.CommitOptions)
-	// After a failure somebody else may still be writing the pages.
-	t.pooled = t.pooled && err == nil
-	t.dropPages()
+	mark, err := w.Commit(ctx, frames, t.size, o.CommitOptions)
 	if err != nil {
+		// Somebody else may still be writing the pages: nothing of this
+		// transaction is used again.
+		t.pooled, t.shared, t.frames = false, nil, nil
+		t.dropPages()
 		t.end()
 		return err
 	}
+	t.written(frames)
+	t.dropPages()
 	if !o.Keep {
 		t.end()
 		return nil
@@ -107,7 +108,8 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 	if mark != coord.NoMark {
 		t.setMark(mark)
 	}
-	t.st, t.size, t.low = st, st.DBSize, st.DBSize
+	st := *w.Base
+	t.st, t.size, t.low = &st, st.DBSize, st.DBSize
 	return nil
 }
 
@@ -130,7 +132,7 @@ func (t *Tx) prepare(bySQLite bool) ([]wal.Frame, error) {
 	if err := t.preparePage1(bySQLite); err != nil {
 		return nil, err
 	}
-	frames := make([]wal.Frame, 0, len(t.dirty))
+	frames := t.frames[:0]
 	for n, p := range t.dirty {
 		frames = append(frames, wal.Frame{Page: n, Data: p})
 	}
@@ -155,11 +157,11 @@ func (t *Tx) preparePage1(bySQLite bool) error {
 	}
 	walformat.PutVersions(p, 2)
 	if bySQLite && !t.s.convert && !resized && len(t.dirty) > 1 {
-		base, err := t.base1()
+		only, err := t.onlyCounter(p)
 		if err != nil {
 			return err
 		}
-		if sizeValid(base) && walformat.EqualButCounter(base, p) {
+		if only {
 			delete(t.dirty, 1)
 			if t.pooled {
 				putPage(p)
@@ -181,34 +183,58 @@ func (t *Tx) preparePage1(bySQLite bool) error {
 	return nil
 }
 
-// base1 is page 1 as it was before the transaction.
-func (t *Tx) base1() ([]byte, error) {
-	own := t.dirty[1]
+// onlyCounter reports whether p differs from page 1 as it was before the
+// transaction in nothing but SQLite's change counter.
+func (t *Tx) onlyCounter(p []byte) (bool, error) {
 	delete(t.dirty, 1)
-	p, err := t.page(1)
-	t.dirty[1] = own
-	return p, err
+	base, e, err := t.look(1)
+	t.dirty[1] = p
+	if err != nil {
+		return false, err
+	}
+	defer e.unpin()
+	return sizeValid(base) && walformat.EqualButCounter(base, p), nil
 }
 
 // share puts the pages of the commit into the pool, under the names that its
 // frames will have: the next writer is waiting to read them. A commit that
-// would fill a good part of the pool is left out. It reports whether the pool
-// has the pages now, and they must not change any more.
-func (t *Tx) share(frames []wal.Frame, bySQLite bool) bool {
+// would fill a good part of the pool is left out. The pages stay pinned, in
+// t.shared, since they are still to be written.
+func (t *Tx) share(frames []wal.Frame, bySQLite bool) {
 	pool := t.s.pool()
 	if len(frames) > pool.capacity()/8 {
-		return false
+		return
 	}
 	f := t.w.Spilled()
 	for _, fr := range frames {
 		f++
 		data := fr.Data
 		if !bySQLite {
-			data = append([]byte(nil), data...) // the caller may still have it
+			// The caller may still have it.
+			data = getPage(len(fr.Data))
+			copy(data, fr.Data)
 		}
-		pool.put(fr.Page, coord.VersionOf(t.w.Base.Gen, f), data)
+		e := newPoolPage(fr.Page, coord.VersionOf(t.w.Base.Gen, f), data)
+		pool.put(e)
+		if bySQLite {
+			t.shared = append(t.shared, e)
+		} else {
+			e.unpin()
+		}
 	}
-	return bySQLite
+}
+
+// written gives back the pages of a commit, of which none is needed any more.
+func (t *Tx) written(frames []wal.Frame) {
+	for _, e := range t.shared {
+		e.unpin()
+	}
+	if len(t.shared) > 0 {
+		t.pooled = false // they were the dirty pages
+	}
+	clear(t.shared)
+	clear(frames)
+	t.shared, t.frames = t.shared[:0], frames[:0]
 }
 
 // Rollback drops the changes. With keep it goes on as a read transaction on

@@ -3,9 +3,14 @@
 //
 // A page is kept under its number and the name of its version (package coord),
 // which neither a backfill nor a restart changes; other transactions' versions
-// of the same page live beside it. What is in the pool never changes, so that a
-// view handed out stays good for ever: the pool forgets pages, the garbage
-// collector frees them.
+// of the same page live beside it. What is in the pool never changes while
+// somebody uses it.
+//
+// Who uses a page is counted: the pool itself, those who copy it at the moment,
+// and the commit that still has to write it. When the last has let go, the
+// buffer is used again, so that commits and misses allocate nothing in the long
+// run. A page of which a view was handed out is never used again: the view stays
+// good for ever, and the garbage collector frees the page.
 //
 // It is set-associative: a page number leads to a set of eight places. Looking
 // up takes no lock and writes nothing, unless a page grows hotter. A page comes
@@ -16,7 +21,9 @@ package pager
 
 import (
 	"math/bits"
+	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/walformat"
@@ -30,12 +37,71 @@ const (
 	maxHeat  = 3
 )
 
-// poolPage is a page in the pool. Only heat changes.
+// poolPage is a page in the pool, or one that was in it. Only heat and uses
+// change.
 type poolPage struct {
 	page    walformat.PageNo
 	version coord.Version
 	heat    atomic.Uint32
-	data    []byte
+	// uses counts those who use data: the pool, while it keeps the page, and
+	// whoever pinned it. It never leaves 0, and never falls to 0 once viewed
+	// has been added to it.
+	uses atomic.Int32
+	data []byte
+}
+
+// viewed in poolPage.uses: somebody has a view, for an unknown time.
+const viewed = 1 << 30
+
+// newPoolPage returns the page, which its caller uses.
+func newPoolPage(page walformat.PageNo, v coord.Version, data []byte) *poolPage {
+	e := &poolPage{page: page, version: v, data: data}
+	e.uses.Store(1)
+	return e
+}
+
+// pin makes the caller one of those who use the page; false if nobody does any
+// more.
+func (e *poolPage) pin() bool {
+	for {
+		n := e.uses.Load()
+		if n <= 0 {
+			return false
+		}
+		if n >= viewed || e.uses.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// unpin lets go of what pin, newPoolPage or pool.pin gave; e may be nil. After
+// it the caller must not touch the data.
+func (e *poolPage) unpin() {
+	if e == nil {
+		return
+	}
+	for {
+		n := e.uses.Load()
+		if n >= viewed {
+			return
+		}
+		if e.uses.CompareAndSwap(n, n-1) {
+			if n == 1 {
+				putPage(e.data)
+			}
+			return
+		}
+	}
+}
+
+// view gives the data away for good. The caller has pinned the page.
+func (e *poolPage) view() []byte {
+	for {
+		n := e.uses.Load()
+		if n >= viewed || e.uses.CompareAndSwap(n, viewed) {
+			return e.data
+		}
+	}
 }
 
 type poolSet [poolWays]atomic.Pointer[poolPage]
@@ -60,36 +126,60 @@ func (p *pool) set(page walformat.PageNo) *poolSet {
 	return &p.sets[uint64(page)*0x9E3779B97F4A7C15>>p.shift]
 }
 
-// get returns the page of that version, read-only, or nil.
-func (p *pool) get(page walformat.PageNo, v coord.Version) []byte {
+// find returns the page of that version, or nil. Who uses it is not counted: pin
+// it, and if that fails it is not there.
+func (p *pool) find(page walformat.PageNo, v coord.Version) *poolPage {
 	s := p.set(page)
 	for i := range s {
 		if e := s[i].Load(); e != nil && e.page == page && e.version == v {
 			if h := e.heat.Load(); h < maxHeat {
 				e.heat.Store(h + 1)
 			}
-			return e.data
+			return e
 		}
 	}
 	return nil
 }
 
-// put keeps a page; nobody may change data any more.
-func (p *pool) put(page walformat.PageNo, v coord.Version, data []byte) {
-	e := &poolPage{page: page, version: v, data: data}
-	s := p.set(page)
+// pin returns the page of that version, pinned, or nil.
+func (p *pool) pin(page walformat.PageNo, v coord.Version) *poolPage {
+	if e := p.find(page, v); e != nil && e.pin() {
+		return e
+	}
+	return nil
+}
+
+// view returns the page of that version, read-only and for good, or nil.
+func (p *pool) view(page walformat.PageNo, v coord.Version) []byte {
+	e := p.find(page, v)
+	if e == nil {
+		return nil
+	}
+	if e.uses.Load() < viewed && !e.pin() {
+		return nil
+	}
+	return e.view()
+}
+
+// put keeps a page that the caller has pinned and goes on using. It may leave
+// it out.
+func (p *pool) put(e *poolPage) {
+	s := p.set(e.page)
 	for range 2 { // once more if somebody else took the place
-		i, old := s.victim(page, v)
+		i, old := s.victim(e.page, e.version)
 		if i < 0 {
 			return
 		}
-		if old != nil && old.page == page && old.version < v {
+		if old != nil && old.page == e.page && old.version < e.version {
 			// The newer version of a page inherits how much it is read.
 			e.heat.Store(old.heat.Load())
 		}
+		e.pin()
 		if s[i].CompareAndSwap(old, e) {
+			old.unpin()
 			return
 		}
+		e.unpin()
 	}
 }
 
@@ -127,3 +217,20 @@ func (s *poolSet) victim(page walformat.PageNo, v coord.Version) (int, *poolPage
 	}
 	return best, old
 }
+
+// pageBufs holds buffers of one page each that nobody uses, by the binary
+// logarithm of the page size; as pointers to their first byte, which go into a
+// sync.Pool without an allocation.
+var pageBufs [17]sync.Pool
+
+// getPage returns a page of n bytes, a power of two up to 65536, with any
+// content.
+func getPage(n int) []byte {
+	if p, _ := pageBufs[bits.Len(uint(n))-1].Get().(*byte); p != nil {
+		return unsafe.Slice(p, n)
+	}
+	return make([]byte, n)
+}
+
+// putPage takes a page that nobody uses any more.
+func putPage(p []byte) { pageBufs[bits.Len(uint(len(p)))-1].Put(unsafe.SliceData(p)) }

@@ -77,11 +77,11 @@ func (t *Tx) reframe() error {
 		if err := t.spillIfLarge(); err != nil {
 			return err
 		}
-		p, err := t.page(n)
-		if err != nil {
+		p := make([]byte, t.PageSize())
+		if err := t.ReadPage(n, p); err != nil {
 			return err
 		}
-		t.dirty[n] = append(make([]byte, 0, len(p)), p...)
+		t.dirty[n] = p
 	}
 	return nil
 }

@@ -16,7 +16,6 @@ package pager
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/wal"
@@ -45,8 +44,17 @@ type Tx struct {
 	// spillErr is why the transaction can only be rolled back.
 	spillErr error
 	saves    []savepoint
-	// pooled: the dirty pages are nobody else's and go back to the pool.
+	// pooled: the dirty pages are nobody else's, and are used again.
 	pooled bool
+	// shared are the pages of a commit that the pool has too; frames is what
+	// is committed. Both are used again by the next transaction.
+	shared []*poolPage
+	frames []wal.Frame
+}
+
+// reset makes t a new transaction that keeps the old one's room.
+func (t *Tx) reset(s *Store, mark coord.Mark) {
+	*t = Tx{s: s, mark: mark, dirty: t.dirty, shared: t.shared, frames: t.frames}
 }
 
 // BeginRead begins a read transaction on the published state.
@@ -60,34 +68,40 @@ func (s *Store) BeginRead() *Tx {
 // nobody else uses it.
 func (s *Store) BeginReadInto(t *Tx) {
 	mark, st := s.log.Coordinator().BeginRead()
-	*t = Tx{s: s, st: st, mark: mark, size: st.DBSize, low: st.DBSize, dirty: t.dirty}
+	t.reset(s, mark)
+	t.st, t.size, t.low = st, st.DBSize, st.DBSize
 }
 
 // WriteRequest is a wait for the writer's place, for a new transaction or for
-// one that reads.
+// one that reads, and then that transaction's place.
 type WriteRequest struct {
-	*wal.WriterRequest
-	s  *Store
-	tx *Tx
+	wal.WriterRequest
+	s *Store
+	// tx is the transaction: the one that reads, or own.
+	tx  *Tx
+	own Tx
 }
 
 // RequestWrite queues for the writer's place, before there is a snapshot, so
 // that the transaction cannot become stale while it waits.
 func (s *Store) RequestWrite(noRestart bool) (*WriteRequest, error) {
-	r, err := s.log.RequestWrite(noRestart)
-	if err != nil {
-		return nil, err
-	}
-	return &WriteRequest{WriterRequest: r, s: s}, nil
+	r := new(WriteRequest)
+	return r, s.RequestWriteInto(r, noRestart)
+}
+
+// RequestWriteInto is RequestWrite without an allocation: r is zero, or its
+// transaction has ended, by a commit without an error or by a rollback, and
+// nobody else uses it.
+func (s *Store) RequestWriteInto(r *WriteRequest, noRestart bool) error {
+	r.s, r.tx = s, &r.own
+	r.own.reset(s, coord.NoMark)
+	return s.log.RequestWriteInto(&r.WriterRequest, noRestart)
 }
 
 // RequestUpgrade queues to make a read transaction a writing one.
 func (t *Tx) RequestUpgrade(noRestart bool) (*WriteRequest, error) {
-	r, err := t.s.log.RequestUpgrade(t.st, noRestart)
-	if err != nil {
-		return nil, err
-	}
-	return &WriteRequest{WriterRequest: r, s: t.s, tx: t}, nil
+	r := &WriteRequest{s: t.s, tx: t}
+	return r, t.s.log.RequestUpgradeInto(&r.WriterRequest, t.st, noRestart)
 }
 
 // Begin takes the granted place and returns the writing transaction.
@@ -111,8 +125,7 @@ func (r *WriteRequest) Wait(ctx context.Context) (*Tx, error) {
 
 func (r *WriteRequest) begun(w *wal.Writer) *Tx {
 	t := r.tx
-	if t == nil {
-		t = &Tx{s: r.s, mark: coord.NoMark}
+	if t == &r.own {
 		r.s.unmarked.Add(1)
 	}
 	t.w, t.st = w, w.Base
@@ -157,38 +170,44 @@ func (t *Tx) check(n walformat.PageNo) error {
 	return nil
 }
 
-// page returns page n, not to be changed: from the transaction's own pages, the
-// pool, or the files. n has been checked.
-func (t *Tx) page(n walformat.PageNo) ([]byte, error) {
+// look returns page n, not to be changed, from the transaction's own pages, the
+// pool, or the files. n has been checked. The caller unpins what comes with it,
+// which may be nil, when it has used the page.
+func (t *Tx) look(n walformat.PageNo) ([]byte, *poolPage, error) {
 	if p := t.dirty[n]; p != nil {
-		return p, nil
+		return p, nil, nil
 	}
 	if f := t.spilled[n]; f != 0 {
 		p := make([]byte, t.PageSize())
-		return p, t.w.ReadSpilled(f, p)
+		return p, nil, t.w.ReadSpilled(f, p)
 	}
 	if !t.inBase(n) {
-		return make([]byte, t.PageSize()), nil
+		return make([]byte, t.PageSize()), nil, nil
 	}
-	return t.basePage(n)
+	f, v := t.st.Index.Version(n, t.st.MaxFrame)
+	e := t.s.pool().pin(n, v)
+	if e == nil {
+		var err error
+		if e, err = t.load(n, f, v); err != nil {
+			return nil, nil, err
+		}
+	}
+	return e.data, e, nil
 }
 
-// basePage returns page n as the snapshot has it, not to be changed.
-func (t *Tx) basePage(n walformat.PageNo) ([]byte, error) {
-	f, v := t.st.Index.Version(n, t.st.MaxFrame)
-	pool := t.s.pool()
-	if p := pool.get(n, v); p != nil {
-		return p, nil
-	}
-	p := make([]byte, t.PageSize())
+// load reads page n, in version v, from frame f or the database file, and puts
+// it into the pool. The caller unpins it.
+func (t *Tx) load(n walformat.PageNo, f walformat.FrameNo, v coord.Version) (*poolPage, error) {
+	e := newPoolPage(n, v, getPage(t.PageSize()))
 	if t.inFile() {
 		f = 0 // it is in the database file, whatever frame it was in
 	}
-	if err := t.s.log.ReadPage(t.st, f, n, p); err != nil {
+	if err := t.s.log.ReadPage(t.st, f, n, e.data); err != nil {
+		e.unpin()
 		return nil, err
 	}
-	pool.put(n, v, p)
-	return p, nil
+	t.s.pool().put(e)
+	return e, nil
 }
 
 // ReadPage fills dst, one page long, with page n. A page that was never
@@ -197,8 +216,9 @@ func (t *Tx) ReadPage(n walformat.PageNo, dst []byte) error {
 	if err := t.check(n); err != nil {
 		return err
 	}
-	p, err := t.page(n)
+	p, e, err := t.look(n)
 	copy(dst, p)
+	e.unpin()
 	return err
 }
 
@@ -208,10 +228,11 @@ func (t *Tx) ReadHeader(dst []byte, off int) error {
 	if err := t.check(1); err != nil {
 		return err
 	}
-	p, err := t.page(1)
+	p, e, err := t.look(1)
 	if err != nil {
 		return err
 	}
+	defer e.unpin()
 	copy(dst, p[off:])
 	if t.dirty[1] == nil {
 		t.s.showPage1(dst, off, t.st.Seq, sizeValid(p))
@@ -240,7 +261,17 @@ func (t *Tx) Page(n walformat.PageNo) ([]byte, error) {
 	if err := t.check(n); err != nil {
 		return nil, err
 	}
-	return t.page(n)
+	if t.inBase(n) && t.dirty[n] == nil && t.spilled[n] == 0 {
+		_, v := t.st.Index.Version(n, t.st.MaxFrame)
+		if p := t.s.pool().view(n, v); p != nil {
+			return p, nil
+		}
+	}
+	p, e, err := t.look(n)
+	if e != nil {
+		p = e.view()
+	}
+	return p, err
 }
 
 // canWrite refuses writes that cannot be.
@@ -280,11 +311,9 @@ func (t *Tx) Write(n walformat.PageNo) ([]byte, error) {
 	case n == 1 && t.st.DBSize == 0:
 		copy(p, walformat.NewPage1(len(p)))
 	case uint32(n) <= t.size:
-		old, err := t.page(n)
-		if err != nil {
+		if err := t.ReadPage(n, p); err != nil {
 			return nil, err
 		}
-		copy(p, old)
 	}
 	t.save(n, nil)
 	t.dirty[n] = p
@@ -357,15 +386,3 @@ func (t *Tx) dropPages() {
 	clear(t.dirty)
 	t.spilled, t.inLog, t.spillErr, t.saves, t.pooled = nil, nil, nil, nil, false
 }
-
-// pages holds buffers of one page each, of any size.
-var pages sync.Pool
-
-func getPage(n int) []byte {
-	if p, _ := pages.Get().(*[]byte); p != nil && len(*p) == n {
-		return *p
-	}
-	return make([]byte, n)
-}
-
-func putPage(p []byte) { pages.Put(&p) }

@@ -39,8 +39,10 @@ type file struct {
 
 	lock vfs.LockLevel
 	tx   *pager.Tx
-	// read is what tx points to when it began by reading.
-	read pager.Tx
+	// read is what tx points to when it began by reading, request has it when
+	// it began by writing; nil after a commit that failed.
+	read    pager.Tx
+	request *pager.WriteRequest
 	// hint: the next Lock(SHARED) opens a write transaction.
 	hint bool
 	// over: the transaction was committed, or failed to be; what SQLite writes
@@ -106,8 +108,11 @@ func (f *file) Lock(level vfs.LockLevel) error {
 		f.store.BeginReadInto(&f.read)
 		f.tx = &f.read
 	case level == vfs.LOCK_SHARED:
-		req, err := f.store.RequestWrite(false)
-		if err = f.wait(req, err); err != nil {
+		if f.request == nil {
+			f.request = new(pager.WriteRequest)
+		}
+		err := f.store.RequestWriteInto(f.request, false)
+		if err = f.wait(f.request, err); err != nil {
 			return err
 		}
 	case f.tx == nil:
@@ -305,6 +310,9 @@ func (f *file) CommitPhaseTwo() error {
 	o.Level, o.AutoCheckpoint = f.level, f.autoCheckpoint
 	err := f.tx.Commit(context.Background(), o)
 	f.over = true
+	if err != nil {
+		f.request = nil
+	}
 	if err != nil || !keep {
 		f.tx = nil
 	}

@@ -201,7 +201,7 @@ func TestShrink(t *testing.T) {
 	if err := w.Reserve(2); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := w.Commit(context.Background(), frames, 3, CommitOptions{}); err != nil {
+	if _, err := w.Commit(context.Background(), frames, 3, CommitOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	x.takeTrace()
@@ -256,7 +256,7 @@ func TestTruncateWaits(t *testing.T) {
 	}()
 	// It has the writer's place when an upgrade is told so.
 	until(func() bool {
-		r, err := x.RequestUpgrade(x.acceptedState(), true)
+		r, err := x.requestUpgrade(x.acceptedState())
 		if err == nil {
 			release(x, r)
 		}
@@ -400,7 +400,7 @@ func TestDatabaseFull(t *testing.T) {
 	if err := w.Reserve(1); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := w.Commit(context.Background(), frames, 3, CommitOptions{AutoCheckpoint: 1}); err != nil {
+	if _, err := w.Commit(context.Background(), frames, 3, CommitOptions{AutoCheckpoint: 1}); err != nil {
 		t.Fatalf("the error of an automatic checkpoint fails the commit: %v", err)
 	}
 	if s := x.Stats(); s.CheckpointErrors != 2 || s.Failed != nil {
@@ -444,7 +444,7 @@ func TestAutoCheckpoint(t *testing.T) {
 		if err := w.Reserve(1); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := w.Commit(context.Background(), []Frame{{Page: 2, Data: pageData(2, uint32(i))}}, 2, CommitOptions{AutoCheckpoint: 10}); err != nil {
+		if _, err := w.Commit(context.Background(), []Frame{{Page: 2, Data: pageData(2, uint32(i))}}, 2, CommitOptions{AutoCheckpoint: 10}); err != nil {
 			t.Fatal(err)
 		}
 		if st := x.published(); st.MaxFrame > 10 {
@@ -481,7 +481,7 @@ func TestAutoCheckpointWaitsForNobody(t *testing.T) {
 		}
 		granted <- w
 	}()
-	if _, _, err := w.Commit(context.Background(), []Frame{{Page: 2, Data: pageData(2, 9)}}, 2, CommitOptions{Level: SyncNormal, AutoCheckpoint: 2}); err != nil {
+	if _, err := w.Commit(context.Background(), []Frame{{Page: 2, Data: pageData(2, 9)}}, 2, CommitOptions{Level: SyncNormal, AutoCheckpoint: 2}); err != nil {
 		t.Fatal(err)
 	}
 	if err := (<-granted).Abandon(); err != nil {

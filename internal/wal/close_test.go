@@ -23,7 +23,7 @@ func TestCloseWaitsForAbandonedCommit(t *testing.T) {
 			if err := w.Reserve(1); err != nil {
 				t.Fatal(err)
 			}
-			_, _, err := w.Commit(ctx, []Frame{{Page: 2, Data: pageData(2, version)}}, 2, CommitOptions{})
+			_, err := w.Commit(ctx, []Frame{{Page: 2, Data: pageData(2, version)}}, 2, CommitOptions{})
 			return err
 		}
 		first := make(chan error, 1)

@@ -16,7 +16,9 @@ import (
 	"github.com/walnutdb/walnut/internal/walformat"
 )
 
-// commit is an accepted transaction until it is published.
+// commit is an accepted transaction until it is published. It lies in its
+// Writer, which is used again only after a commit that did not fail and was not
+// given up: then no list has it any more, and ready is empty.
 type commit struct {
 	first, end walformat.FrameNo
 	seq        coord.CommitSeq
@@ -28,9 +30,10 @@ type commit struct {
 	bytes  int64
 	spill  spill
 
-	// ready wakes the committer: true makes it the leader, false says that it
-	// is finished; at most one of each is sent, and it has room for both. Nil
-	// for the one that led from the start.
+	// waits: the committer did not lead from the start, and is woken through
+	// ready: true makes it the leader, false says that it is finished. At most
+	// one of each is sent, and it has room for both.
+	waits bool
 	ready chan bool
 	// Guarded by Log.mu until finished.
 	watchers chan struct{}
@@ -49,7 +52,7 @@ func (c *commit) watch() <-chan struct{} {
 // finish tells the committer and all watchers. REQUIRES mu.
 func (c *commit) finish(err error) {
 	c.err = err
-	if c.ready != nil {
+	if c.waits {
 		c.ready <- false
 	}
 	if c.watchers != nil {
@@ -70,20 +73,20 @@ type CommitOptions struct {
 
 // Commit commits the frames, the last of them as the commit frame, with the
 // database size dbSize in pages, and gives the writer's place up. It returns
-// when the commit is published, with the state that it made and, if asked for,
-// a mark that protects it. frames must not be empty and must have been
+// when the commit is published; w.Base is then the state that it made, and the
+// mark, if asked for, protects it. frames must not be empty and must have been
 // reserved.
 //
 // An error from before the acceptance means that nothing happened. After it,
 // the error is ErrCommitUnknown. If ctx ends while the commit waits for another
 // one's sync, it is that too, together with ctx's error; the commit goes on.
-func (w *Writer) Commit(ctx context.Context, frames []Frame, dbSize uint32, o CommitOptions) (*coord.State, coord.Mark, error) {
-	l := w.log
-	c := &commit{level: o.Level, dbSize: dbSize, frames: frames, spill: w.spill}
+func (w *Writer) Commit(ctx context.Context, frames []Frame, dbSize uint32, o CommitOptions) (coord.Mark, error) {
+	l, c := w.log, &w.commit
+	*c = commit{level: o.Level, dbSize: dbSize, frames: frames, spill: w.spill, ready: c.ready}
 	leads, err := l.accept(w.Base, c)
 	if err != nil {
 		l.co.ReleaseWriter()
-		return nil, coord.NoMark, err
+		return coord.NoMark, err
 	}
 	mark := coord.NoMark
 	if o.Pin {
@@ -100,15 +103,13 @@ func (w *Writer) Commit(ctx context.Context, frames []Frame, dbSize uint32, o Co
 	}
 	if err != nil {
 		l.co.EndRead(mark)
-		return nil, coord.NoMark, err
+		return coord.NoMark, err
 	}
-	st := &coord.State{Index: w.Base.Index, Snapshot: coord.Snapshot{
-		Gen: w.Base.Gen, MaxFrame: c.end, DBSize: dbSize, Seq: c.seq,
-	}}
+	w.base.MaxFrame, w.base.DBSize, w.base.Seq = c.end, dbSize, c.seq
 	if o.AutoCheckpoint > 0 {
 		l.autoCheckpoint(walformat.FrameNo(o.AutoCheckpoint))
 	}
-	return st, mark, nil
+	return mark, nil
 }
 
 // finish sees an accepted commit through and returns its outcome.
@@ -129,6 +130,9 @@ func (l *Log) finish(ctx context.Context, c *commit, leads bool) error {
 	}
 	if leads {
 		l.lead(c, false)
+		if c.waits {
+			<-c.ready // that it is finished
+		}
 	}
 	return c.err
 }
@@ -161,7 +165,10 @@ func (l *Log) accept(base *coord.State, c *commit) (leads bool, err error) {
 		l.mu.leading = true
 		return true, nil
 	}
-	c.ready = make(chan bool, 2)
+	c.waits = true
+	if c.ready == nil {
+		c.ready = make(chan bool, 2)
+	}
 	return false, nil
 }
 
@@ -196,7 +203,8 @@ func (l *Log) appendPending() error {
 		return l.mu.failed
 	}
 	// A copy: acceptances may move the slice's elements meanwhile.
-	list := append([]*commit(nil), l.mu.inflight[l.mu.nAppended:]...)
+	list := append(l.list[:0], l.mu.inflight[l.mu.nAppended:]...)
+	l.list = list
 	sum, start, idx := l.mu.sum, l.mu.appended, l.mu.idx
 	l.mu.Unlock()
 	if len(list) == 0 {
@@ -232,6 +240,7 @@ func (l *Log) appendPending() error {
 	}
 	written, err := l.file.WriteVAt(vec, int64(h.FrameOffset(start+1)))
 	clear(vec)
+	clear(list)
 	l.vec = vec
 	if err != nil {
 		return err

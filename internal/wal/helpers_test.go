@@ -181,8 +181,16 @@ func (x *testLog) commitOn(w *Writer, level SyncLevel, version uint32, pages ...
 		_ = w.Abandon()
 		return nil, err
 	}
-	st, _, err := w.Commit(context.Background(), frames, size, CommitOptions{Level: level})
-	return st, err
+	if _, err := w.Commit(context.Background(), frames, size, CommitOptions{Level: level}); err != nil {
+		return nil, err
+	}
+	return w.Base, nil
+}
+
+// requestUpgrade is RequestWrite for a read transaction on st.
+func (x *testLog) requestUpgrade(st coord.State) (*WriterRequest, error) {
+	r := new(WriterRequest)
+	return r, x.RequestUpgradeInto(r, &st, true)
 }
 
 // commit is a whole transaction that must work.
@@ -200,15 +208,16 @@ func (x *testLog) commit(level SyncLevel, version uint32, pages ...walformat.Pag
 func (x *testLog) goCommit(level SyncLevel, version uint32, pages ...walformat.PageNo) <-chan error {
 	x.t.Helper()
 	w := x.begin()
+	base := w.Base.Seq
 	done := make(chan error, 1)
 	go func() {
 		_, err := x.commitOn(w, level, version, pages...)
-		if err == nil && x.Coordinator().Published().Seq <= w.Base.Seq {
+		if err == nil && x.Coordinator().Published().Seq <= base {
 			err = errors.New("a commit returned before it was published")
 		}
 		done <- err
 	}()
-	until(func() bool { return x.acceptedState().Seq == w.Base.Seq+1 })
+	until(func() bool { return x.acceptedState().Seq == base+1 })
 	return done
 }
 

@@ -191,6 +191,7 @@ type Log struct {
 	abandoned sync.WaitGroup
 
 	// Owned by the leader.
+	list  []*commit
 	heads []byte
 	vec   [][]byte
 

@@ -39,45 +39,54 @@ type Frame struct {
 type Writer struct {
 	log *Log
 	// Base is the newest accepted state, which the transaction builds on. It
-	// need not be published yet.
+	// need not be published yet. After a Commit it is the state that was
+	// committed.
 	Base *coord.State
+	// base is where Base points.
+	base coord.State
 	// spill is what the transaction has in the log already.
 	spill spill
+	// commit is what Commit enters into the log's lists.
+	commit commit
 }
 
-// WriterRequest is a wait for the writer's place that the caller drives.
+// WriterRequest is a wait for the writer's place that the caller drives, and
+// then the place of the Writer that it leads to.
 type WriterRequest struct {
 	log *Log
 	req *coord.Request
 	// noRestart: the request is not to begin a new generation.
 	noRestart bool
+	w         Writer
 }
 
 // RequestWrite queues for the writer's place; noRestart forbids restarting the
 // log (AutoRestart).
 func (l *Log) RequestWrite(noRestart bool) (*WriterRequest, error) {
-	if err := l.refused(); err != nil {
-		return nil, err
-	}
-	req, err := l.co.RequestWriter(coord.WriteRequest, 0)
-	if err != nil {
-		return nil, err
-	}
-	return &WriterRequest{log: l, req: req, noRestart: noRestart}, nil
+	r := new(WriterRequest)
+	return r, l.RequestWriteInto(r, noRestart)
 }
 
-// RequestUpgrade is RequestWrite for a read transaction on st. It fails with
-// coord.ErrSnapshotStale, now or while it waits, if st is not the newest
+// RequestWriteInto is RequestWrite without an allocation: r is zero, or its
+// Writer has ended by an Abandon or by a Commit without an error.
+func (l *Log) RequestWriteInto(r *WriterRequest, noRestart bool) error {
+	return l.request(r, coord.WriteRequest, 0, noRestart)
+}
+
+// RequestUpgradeInto is RequestWriteInto for a read transaction on st. It fails
+// with coord.ErrSnapshotStale, now or while it waits, if st is not the newest
 // accepted state.
-func (l *Log) RequestUpgrade(st *coord.State, noRestart bool) (*WriterRequest, error) {
+func (l *Log) RequestUpgradeInto(r *WriterRequest, st *coord.State, noRestart bool) error {
+	return l.request(r, coord.UpgradeRequest, st.Seq, noRestart)
+}
+
+func (l *Log) request(r *WriterRequest, kind coord.RequestKind, base coord.CommitSeq, noRestart bool) (err error) {
+	r.log, r.req, r.noRestart = l, nil, noRestart
 	if err := l.refused(); err != nil {
-		return nil, err
+		return err
 	}
-	req, err := l.co.RequestWriter(coord.UpgradeRequest, st.Seq)
-	if err != nil {
-		return nil, err
-	}
-	return &WriterRequest{log: l, req: req, noRestart: noRestart}, nil
+	r.req, err = l.co.RequestWriter(kind, base)
+	return err
 }
 
 // Answer is nil if the place was granted at once. Otherwise one error, nil for
@@ -121,15 +130,17 @@ func (r *WriterRequest) Begin() (*Writer, error) {
 		l.co.ReleaseWriter()
 		return nil, err
 	}
-	return &Writer{log: l, Base: l.acceptedState()}, nil
+	w := &r.w
+	w.log, w.base, w.Base, w.spill = l, l.acceptedState(), &w.base, spill{}
+	return w, nil
 }
 
 // acceptedState is the state that the next transaction builds on. REQUIRES the
 // writer's place.
-func (l *Log) acceptedState() *coord.State {
+func (l *Log) acceptedState() coord.State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return &coord.State{
+	return coord.State{
 		Snapshot: coord.Snapshot{Gen: l.mu.gen, MaxFrame: l.mu.accepted, DBSize: l.mu.dbSize, Seq: l.mu.seq},
 		Index:    l.mu.idx,
 	}
