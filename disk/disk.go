@@ -20,6 +20,8 @@
 //   - After an error from SyncData nothing is known: the kernel may have
 //     dropped the data while reads still show it, and the next SyncData may
 //     return nil without having written anything. Never retry; write again.
+//   - [WriteStarter.StartWrite] promises nothing of it; its error is one of
+//     SyncData.
 //   - An error from WriteVAt or Truncate leaves any part of the operation done.
 package disk
 
@@ -158,6 +160,30 @@ type CopyOnWriter interface {
 	// CopyOnWrite reports whether the file system that holds the directory
 	// dir copies on write. An unknown file system counts as not doing so.
 	CopyOnWrite(dir string) bool
+}
+
+// WriteStarter is an optional power of a [File]: it can be told to begin writing
+// out, so that the device works while the caller prepares what comes next, and
+// the SyncData that follows finds little left to do.
+type WriteStarter interface {
+	// StartWrite begins writing out what was written to the n bytes from off
+	// on. It is a hint, and promises nothing: what SyncData covers and when it
+	// must be called stay what they are, and that a write becomes durable
+	// before it is synced was always possible. It may be slow, but does not
+	// wait for the device to finish.
+	//
+	// An error is as final as one of SyncData: the data may be lost. A file
+	// system that cannot do this does nothing and returns nil.
+	StartWrite(off, n int64) error
+}
+
+// StartWrite calls the file's [WriteStarter.StartWrite] if it has that power,
+// and otherwise does nothing.
+func StartWrite(f File, off, n int64) error {
+	if s, ok := f.(WriteStarter); ok {
+		return s.StartWrite(off, n)
+	}
+	return nil
 }
 
 // MaxVectors is the largest number of buffers that one system call takes; a

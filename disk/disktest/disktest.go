@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) (fsys disk.FS, dir string)) {
 		{"stat", (*suite).stat},
 		{"resolve", (*suite).resolve},
 		{"sync", (*suite).sync},
+		{"start writing", (*suite).startWrite},
 		{"close", (*suite).close},
 		{"lock conflicts", (*suite).lockConflicts},
 		{"lock conversion", (*suite).lockConversion},
@@ -345,6 +346,25 @@ func (s *suite) sync() {
 	s.must(f.SyncData())
 	s.must(s.fs.SyncDir(s.dir))
 	s.content(f, "abc")
+}
+
+// startWrite asks for the optional power, which must change nothing that is
+// seen.
+func (s *suite) startWrite() {
+	f := s.file("a", disk.Create)
+	s.write(f, 0, "abc")
+	s.must(disk.StartWrite(f, 0, 3))
+	s.must(disk.StartWrite(f, 1, 1<<20)) // beyond the end too
+	s.content(f, "abc")
+	w, ok := f.(disk.WriteStarter)
+	if !ok {
+		return
+	}
+	for _, r := range [][2]int64{{-1, 1}, {0, 0}, {0, -1}, {1, 1<<63 - 1}} {
+		s.is(w.StartWrite(r[0], r[1]), fs.ErrInvalid, "a")
+	}
+	s.must(f.Close())
+	s.is(w.StartWrite(0, 1), fs.ErrClosed, "a")
 }
 
 func (s *suite) close() {

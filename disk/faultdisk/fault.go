@@ -41,16 +41,18 @@ const (
 	// OpLock is File.Lock. Unlock and Close are no operations here: they never
 	// fail by a fault and are not counted.
 	OpLock
+	// OpStartWrite is File.StartWrite.
+	OpStartWrite
 
 	// OpAny is every operation.
 	OpAny Op = 1<<iota - 1
 	// OpMutating is every operation that changes what a reader or a crash can
 	// see.
-	OpMutating = OpCreate | OpWrite | OpTruncate | OpSync | OpSyncDir | OpRemove | OpRename
+	OpMutating = OpCreate | OpWrite | OpTruncate | OpSync | OpStartWrite | OpSyncDir | OpRemove | OpRename
 )
 
 var opNames = []string{"open", "create", "read", "write", "truncate", "grow",
-	"sync", "syncdir", "remove", "rename", "stat", "lock"}
+	"sync", "syncdir", "remove", "rename", "stat", "lock", "startwrite"}
 
 // String names the kinds in the set.
 func (o Op) String() string {
@@ -69,11 +71,11 @@ type Effect uint8
 const (
 	// Random: a write leaves any of its sectors and reports 0 bytes; a
 	// truncation is done or not; a sync makes any part of its data durable and
-	// drops the rest, often all; a read fills a part. Any other operation does
-	// nothing.
+	// drops the rest, often all, and so does a StartWrite; a read fills a part.
+	// Any other operation does nothing.
 	Random Effect = iota
-	// Nothing: the operation does nothing, but a sync drops all that it should
-	// have made durable.
+	// Nothing: the operation does nothing, but a sync or a StartWrite drops all
+	// that it should have made durable.
 	Nothing
 	// Prefix: a write leaves a prefix of its bytes and reports its length, as
 	// on a full disk. Otherwise like Random.

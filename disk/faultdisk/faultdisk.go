@@ -16,6 +16,8 @@
 //   - Each creation, removal and rename that no later SyncDir of its directory
 //     covers is kept or lost by itself. A file whose creation is lost is gone
 //     with all its synced content; one whose removal is lost is back.
+//   - StartWrite makes any of the writes that it covers durable at once, which
+//     is more than it promises and often than a device does.
 //   - SyncData of a file does nothing for its directory entry, and SyncDir
 //     nothing for contents.
 //

@@ -14,7 +14,10 @@ import (
 // allocation.
 const maxSize = 1 << 40
 
-var _ disk.File = (*file)(nil)
+var (
+	_ disk.File         = (*file)(nil)
+	_ disk.WriteStarter = (*file)(nil)
+)
 
 type file struct {
 	d        *Disk
@@ -123,6 +126,26 @@ func (f *file) SyncData() error {
 		return x.err
 	})
 	return fail("sync", f.name, -1, err)
+}
+
+// StartWrite implements disk.WriteStarter.
+func (f *file) StartWrite(off, n int64) error {
+	var covered uint64
+	err := f.d.run(OpInfo{Op: OpStartWrite, Name: f.key, Off: off, Len: n}, func(*OpInfo) error {
+		if off < 0 || n <= 0 || off+n < off {
+			return fs.ErrInvalid
+		}
+		covered = f.ino.written
+		return f.usable(false)
+	}, func(_ OpInfo, x *failure) error {
+		if x == nil {
+			f.ino.startWrite(span{off, n}, f.d.rng)
+			return nil
+		}
+		f.ino.failSync(covered, f.d.rng, x.effect)
+		return x.err
+	})
+	return fail("start writing", f.name, off, err)
 }
 
 // Truncate implements disk.File.

@@ -142,6 +142,26 @@ func (i *inode) sync(covered uint64) {
 	}
 }
 
+// startWrite makes any of the writes inside the range durable. One behind
+// another that is still pending and overlaps it, or behind a truncation, stays
+// pending too: a crash must not bring the older one back over it.
+func (i *inode) startWrite(s span, rng *rand.Rand) {
+	m := drawMood(rng, len(i.pending))
+	rest := make([]change, 0, len(i.pending))
+	for k, c := range i.pending {
+		early := !c.truncate && s.off <= c.off && c.off+c.n <= s.off+s.n && m.fate(rng, k) == kept &&
+			!slices.ContainsFunc(rest, func(r change) bool {
+				return r.truncate || r.off < c.off+c.n && c.off < r.off+r.n
+			})
+		if early {
+			c.apply(&i.durable)
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	i.pending = rest
+}
+
 // failSync drops the changes up to the number covered: some of them may have
 // reached the disk, the rest never will, although they stay visible.
 func (i *inode) failSync(covered uint64, rng *rand.Rand, effect Effect) {

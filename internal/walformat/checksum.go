@@ -55,6 +55,14 @@ func (o Order) Sum(seed Checksum, b []byte) Checksum {
 	if len(b)%8 != 0 {
 		panic("walformat: checksum over a length that is not a multiple of 8")
 	}
+	if len(b) <= MaxPageSize && ValidPageSize(len(b)) {
+		return o.sumPage(seed, b)
+	}
+	return o.sumOneLane(seed, b)
+}
+
+// sumOneLane is Sum by one chain of additions.
+func (o Order) sumOneLane(seed Checksum, b []byte) Checksum {
 	if o == BigEndian {
 		return sumBE(seed, b)
 	}

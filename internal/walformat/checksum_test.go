@@ -1,6 +1,7 @@
 package walformat
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -44,6 +45,23 @@ func TestSumEqualsNaive(t *testing.T) {
 			b := randomBytes(r, n)
 			if got, want := o.Sum(Checksum{}, b), naiveSum(o, Checksum{}, b); got != want {
 				t.Fatalf("%v, %d bytes: %08x, want %08x", o, n, got, want)
+			}
+		}
+	}
+}
+
+// TestLanesEqualOneLane holds the two ways to sum a page equal, also where
+// every addition carries.
+func TestLanesEqualOneLane(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for size := MinPageSize; size <= MaxPageSize; size *= 2 {
+		for _, page := range [][]byte{randomBytes(r, size), bytes.Repeat([]byte{0xff}, size), make([]byte, size)} {
+			for _, seed := range []Checksum{{}, {r.Uint32(), r.Uint32()}, {^uint32(0), ^uint32(0)}} {
+				for _, o := range orders {
+					if got, want := o.sumPage(seed, page), o.sumOneLane(seed, page); got != want {
+						t.Fatalf("%v, page size %d, seed %08x: %08x, want %08x", o, size, seed, got, want)
+					}
+				}
 			}
 		}
 	}
@@ -112,6 +130,7 @@ func TestNativeOrder(t *testing.T) {
 func FuzzChecksumLinear(f *testing.F) {
 	f.Add(uint32(1), uint32(2), []byte("0123456789abcdef"))
 	f.Add(^uint32(0), ^uint32(0), make([]byte, 72))
+	f.Add(uint32(3), uint32(4), bytes.Repeat([]byte("page"), MinPageSize/4)) // in lanes
 	f.Fuzz(func(t *testing.T, s0, s1 uint32, b []byte) {
 		b = b[:len(b)/8*8]
 		seed := Checksum{s0, s1}
@@ -146,6 +165,15 @@ func BenchmarkSum(b *testing.B) {
 			})
 		}
 	}
+	b.Run("one lane/4096", func(b *testing.B) {
+		page := randomBytes(rand.New(rand.NewPCG(5, 6)), 4096)
+		b.SetBytes(4096)
+		var c Checksum
+		for b.Loop() {
+			c = NativeOrder.sumOneLane(c, page)
+		}
+		sink = c
+	})
 	b.Run("naive/4096", func(b *testing.B) {
 		page := randomBytes(rand.New(rand.NewPCG(5, 6)), 4096)
 		b.SetBytes(4096)
