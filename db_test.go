@@ -13,6 +13,7 @@ import (
 
 	"github.com/walnutdb/walnut"
 	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/disk/faultdisk"
 )
 
 var ctx = context.Background()
@@ -269,7 +270,8 @@ func TestSyncLevels(t *testing.T) {
 func TestAutoActions(t *testing.T) {
 	run := func(o walnut.Options, tx *walnut.TxOptions) walnut.Stats {
 		o.PageSize = 512
-		db := openAt(t, disk.NewMem(), o)
+		// On this disk, an automatic checkpoint ends before its commit returns.
+		db := openAt(t, faultdisk.New(1), o)
 		for range 20 {
 			x, err := db.Begin(ctx, tx)
 			if err != nil {

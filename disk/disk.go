@@ -162,6 +162,16 @@ type CopyOnWriter interface {
 	CopyOnWrite(dir string) bool
 }
 
+// Sequencer is an optional power of an [FS] made for tests: the order in which
+// it is called is to follow from its callers alone, so that a run repeats
+// exactly.
+type Sequencer interface {
+	// Sequential reports whether that is so. The engine then does nothing on
+	// the file system in goroutines of its own that its callers do not wait
+	// for.
+	Sequential() bool
+}
+
 // WriteStarter is an optional power of a [File]: it can be told to begin writing
 // out, so that the device works while the caller prepares what comes next, and
 // the SyncData that follows finds little left to do.

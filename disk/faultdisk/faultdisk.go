@@ -82,6 +82,8 @@ type Disk struct {
 	next    uint64            // the last file's index
 	handles map[*file]struct{}
 
+	background bool // see AllowBackground
+
 	hook       func(OpInfo) error
 	injections []*Injection
 	dead       bool
@@ -91,7 +93,10 @@ type Disk struct {
 	trace      ring
 }
 
-var _ disk.FS = (*Disk)(nil)
+var (
+	_ disk.FS        = (*Disk)(nil)
+	_ disk.Sequencer = (*Disk)(nil)
+)
 
 // entryChange is a change of one directory that is not durable yet. A rename
 // within a directory is one, between two directories it is one in each.
@@ -111,6 +116,23 @@ func (c entryChange) apply(names map[string]*inode) {
 	if c.del != "" && names[c.del] == c.deleted {
 		delete(names, c.del)
 	}
+}
+
+// Sequential implements [disk.Sequencer]: true unless AllowBackground was
+// called.
+func (d *Disk) Sequential() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.background
+}
+
+// AllowBackground lets the engine work on the disk beside its callers, as it
+// does on a real one. Then the order of operations is not the same in each run.
+// Call it before a file is opened.
+func (d *Disk) AllowBackground() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.background = true
 }
 
 // New returns an empty disk whose choices follow from seed.

@@ -110,9 +110,12 @@ func TestAutoCheckpointPragma(t *testing.T) {
 	for range 100 {
 		exec1(t, c, "INSERT INTO t VALUES(zeroblob(3000))")
 	}
-	if s := engine.Stats(); s.Checkpoints < 5 || s.Restarts < 5 || s.LogFrames > 30 {
+	// They run beside the commits, which wait when four times as much is not
+	// backfilled; the log begins anew when one ends at four times the size.
+	if s := engine.Stats(); s.Checkpoints == 0 || s.Restarts == 0 || s.LogFrames > 90 {
 		t.Errorf("at 10 frames: %d checkpoints, %d restarts, %d frames in the log", s.Checkpoints, s.Restarts, s.LogFrames)
 	}
+	get(t, c, "PRAGMA wal_checkpoint") // waits for the last one
 	wantQuery(t, c, "PRAGMA wal_autocheckpoint=0", "0")
 	before := engine.Stats().Checkpoints
 	for range 100 {

@@ -90,10 +90,21 @@ const (
 // two batches if it copies, and is the error.
 func (l *Log) Checkpoint(ctx context.Context, mode CheckpointMode, o CheckpointOptions) (CheckpointResult, error) {
 	c := checkpoint{l: l, o: o, r: CheckpointResult{Mode: mode}}
-	err := l.refused()
-	if err == nil {
-		err = c.run(ctx)
-	}
+	err := c.finish(c.run(ctx))
+	return c.r, err
+}
+
+// checkpoint is one checkpoint under way.
+type checkpoint struct {
+	l *Log
+	o CheckpointOptions
+	r CheckpointResult
+	// auto: the checkpoint was not asked for.
+	auto bool
+}
+
+// finish makes of run's error what the caller gets.
+func (c *checkpoint) finish(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		if c.r.WaitedFor == "" {
 			c.r.WaitedFor = "more time: the copying took all that was allowed"
@@ -102,30 +113,20 @@ func (l *Log) Checkpoint(ctx context.Context, mode CheckpointMode, o CheckpointO
 		c.r.Busy = true
 	}
 	if err != nil {
-		l.stats.checkpointErrs.Add(1)
-		return c.r, fmt.Errorf("%s checkpoint of %s: %w", mode, l.cfg.DB.Name(), err)
+		c.l.stats.checkpointErrs.Add(1)
+		return fmt.Errorf("%s checkpoint of %s: %w", c.r.Mode, c.l.cfg.DB.Name(), err)
 	}
-	return c.r, nil
-}
-
-// checkpoint is one checkpoint under way.
-type checkpoint struct {
-	l *Log
-	o CheckpointOptions
-	r CheckpointResult
+	return nil
 }
 
 // run sets r. The error may be ctx's, in the middle of a wait or of copying.
 func (c *checkpoint) run(ctx context.Context) error {
+	if err := c.l.refused(); err != nil {
+		return err
+	}
 	defer c.count()
 	if c.r.Mode == Passive {
-		if !c.l.co.TryLockCheckpoint() {
-			c.r.Busy, c.r.WaitedFor = true, "another checkpoint"
-			return nil
-		}
-		defer c.l.co.UnlockCheckpoint()
-		_, err := c.backfill(ctx)
-		return err
+		return c.passive(ctx)
 	}
 	c.r.WaitedFor = "another checkpoint"
 	if err := c.l.co.LockCheckpoint(ctx); err != nil {
@@ -148,6 +149,23 @@ func (c *checkpoint) run(ctx context.Context) error {
 		return err
 	}
 	return c.insist(ctx)
+}
+
+// passive is run for PASSIVE. One that was asked for does not find an automatic
+// one in its way: it waits for that, as for its own copying.
+func (c *checkpoint) passive(ctx context.Context) error {
+	if !c.l.co.TryLockCheckpoint() {
+		if c.auto || len(c.l.auto) == 0 {
+			c.r.Busy, c.r.WaitedFor = true, "another checkpoint"
+			return nil
+		}
+		if err := c.l.co.LockCheckpoint(ctx); err != nil {
+			return err
+		}
+	}
+	defer c.l.co.UnlockCheckpoint()
+	_, err := c.backfill(ctx)
+	return err
 }
 
 // count sets the frame counts, unless a restart has set them already.
@@ -242,20 +260,43 @@ func (l *Log) drain() error {
 	return l.Failed()
 }
 
-// autoCheckpoint runs after a commit, outside the writer's place: PASSIVE once
-// threshold frames wait for backfilling. Its errors are counted and no more: a
-// commit does not fail for them.
+// autoCheckpoint is called after a commit, outside the writer's place. Once
+// threshold frames wait for backfilling, it begins a PASSIVE checkpoint in the
+// background: the syncs of a checkpoint are no commit's affair. If the one that
+// is under way cannot keep up, it waits for it.
 func (l *Log) autoCheckpoint(threshold walformat.FrameNo) {
 	st := l.co.Published()
-	if st.MaxFrame-st.NBackfill < threshold {
+	waiting := st.MaxFrame - st.NBackfill
+	if waiting < threshold {
 		return
 	}
-	if r, err := l.Checkpoint(context.Background(), Passive, CheckpointOptions{}); err != nil || r.WaitedFor != "" {
+	select {
+	case l.auto <- struct{}{}:
+	default:
+		if waiting >= 4*threshold {
+			l.auto <- struct{}{}
+			<-l.auto
+		}
 		return
 	}
-	// Writers that overlap leave no moment at which everything accepted is
-	// backfilled, which is what an automatic restart waits for. The next
-	// writer makes one: this commit must not wait for anybody's transaction.
+	if l.sequential {
+		l.runAutoCheckpoint(threshold)
+	} else {
+		l.background.Go(func() { l.runAutoCheckpoint(threshold) })
+	}
+}
+
+// runAutoCheckpoint is an automatic checkpoint. Its errors are counted and no
+// more: a commit does not fail for them.
+func (l *Log) runAutoCheckpoint(threshold walformat.FrameNo) {
+	defer func() { <-l.auto }()
+	c := checkpoint{l: l, auto: true, r: CheckpointResult{Mode: Passive}}
+	if err := c.finish(c.run(context.Background())); err != nil || c.r.WaitedFor != "" {
+		return
+	}
+	// Writers leave no moment at which everything accepted is backfilled, which
+	// is what an automatic restart waits for, if they overlap or go on beside
+	// the checkpoint. The next writer makes one, now and then.
 	if st := l.co.Published(); st.MaxFrame >= 4*threshold {
 		l.restartDue.Store(true)
 	}

@@ -17,7 +17,7 @@ import (
 func (l *Log) Close(empty bool) error {
 	// A write that is under way when its file is closed could still reach the
 	// log after somebody else has recovered it.
-	l.abandoned.Wait()
+	l.background.Wait()
 	if l.refused() != nil || !empty {
 		l.refuse(errClosed)
 		return l.closeFile()
@@ -81,5 +81,6 @@ func (l *Log) refuse(err error) {
 	defer l.mu.Unlock()
 	if l.mu.failed == nil {
 		l.mu.failed = err
+		l.broken.Store(true)
 	}
 }

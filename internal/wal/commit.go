@@ -63,8 +63,9 @@ func (c *commit) finish(err error) {
 // CommitOptions change one commit.
 type CommitOptions struct {
 	Level SyncLevel
-	// AutoCheckpoint runs a PASSIVE checkpoint after the commit if that many
-	// frames or more are not backfilled; 0 or less: never.
+	// AutoCheckpoint begins a PASSIVE checkpoint after the commit if that many
+	// frames or more are not backfilled; 0 or less: never. The commit does not
+	// wait for it.
 	AutoCheckpoint int
 	// Pin takes a read mark for the committed state before anybody can build
 	// on it.
@@ -119,7 +120,7 @@ func (l *Log) finish(ctx context.Context, c *commit, leads bool) error {
 		case leads = <-c.ready:
 		case <-ctx.Done():
 			// It may be handed the leadership yet: somebody must be there.
-			l.abandoned.Go(func() {
+			l.background.Go(func() {
 				if <-c.ready {
 					l.lead(c, false)
 				}
@@ -180,13 +181,17 @@ func (l *Log) lead(self *commit, mustSync bool) {
 		l.poison("append to", err)
 		return
 	}
-	if mustSync || l.needsSync(self) {
-		if l.syncAppended() != nil {
-			return
-		}
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if mustSync || l.needsSyncLocked(self) {
+		l.mu.Unlock()
+		err := l.syncAppended()
+		l.mu.Lock()
+		if err != nil {
+			return
+		}
+		l.out.pending = 0
+	}
 	if l.mu.failed != nil {
 		return
 	}
@@ -217,7 +222,8 @@ func (l *Log) appendPending() error {
 		sum = sp.sums[len(sp.sums)-1]
 	}
 	h := l.hdr.Load()
-	end := list[len(list)-1].end
+	last := list[len(list)-1]
+	end, unsynced := last.end, last.level != SyncFull
 	n := int(end - start)
 	if cap(l.heads) < n*walformat.FrameHeaderSize {
 		l.heads = make([]byte, n*walformat.FrameHeaderSize)
@@ -247,6 +253,12 @@ func (l *Log) appendPending() error {
 	}
 	l.stats.frames.Add(uint64(n))
 	l.stats.appendBytes.Add(uint64(written))
+	if unsynced {
+		l.out.file, l.out.every = l.file, appendOutBytes
+		if err := l.out.wrote(int64(h.FrameOffset(start+1)), written); err != nil {
+			return err
+		}
+	}
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -260,10 +272,9 @@ func (l *Log) appendPending() error {
 	return nil
 }
 
-// needsSync reports whether a commit at SyncFull up to self is not durable.
-func (l *Log) needsSync(self *commit) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// needsSyncLocked reports whether a commit at SyncFull up to self is not
+// durable. REQUIRES mu.
+func (l *Log) needsSyncLocked(self *commit) bool {
 	for _, c := range l.mu.inflight[:l.mu.nAppended] {
 		if c.level == SyncFull && c.end > l.mu.durable {
 			return true

@@ -187,6 +187,13 @@ func (x *testLog) commitOn(w *Writer, level SyncLevel, version uint32, pages ...
 	return w.Base, nil
 }
 
+// acceptedState is the newest accepted state.
+func (x *testLog) acceptedState() coord.State {
+	x.Log.mu.Lock()
+	defer x.Log.mu.Unlock()
+	return x.acceptedLocked()
+}
+
 // requestUpgrade is RequestWrite for a read transaction on st.
 func (x *testLog) requestUpgrade(st coord.State) (*WriterRequest, error) {
 	r := new(WriterRequest)

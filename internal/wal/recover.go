@@ -100,11 +100,15 @@ func (r *Recovered) ReadPage(n walformat.PageNo, dst []byte) (bool, error) {
 // Start makes the recovered state durable and publishes it. On an error the
 // log file is closed. With Config.Damage set, nothing is written.
 func (r *Recovered) Start(cfg Config) (*Log, error) {
-	l := &Log{cfg: cfg, path: r.path, dir: filepath.Dir(r.path), file: r.file, lastHdr: r.Scan.Header}
+	l := &Log{cfg: cfg, path: r.path, dir: filepath.Dir(r.path), file: r.file, lastHdr: r.Scan.Header,
+		auto: make(chan struct{}, 1)}
 	l.pageSize.Store(int32(cfg.PageSize))
 	l.sizeLimit.Store(-1)
 	if cow, ok := cfg.FS.(disk.CopyOnWriter); ok {
 		l.copyOnWrite = cow.CopyOnWrite(l.dir)
+	}
+	if seq, ok := cfg.FS.(disk.Sequencer); ok {
+		l.sequential = seq.Sequential()
 	}
 	end := r.Scan.Committed
 	if end > 0 {

@@ -145,6 +145,8 @@ type Log struct {
 	restartDue atomic.Bool
 	// copyOnWrite: filling ahead gains nothing here.
 	copyOnWrite bool
+	// sequential: nothing is to run in the background.
+	sequential bool
 
 	// sizeInDoubt: the database file's size on disk may be another than the one
 	// that is shown, after an unclean end or a failed sync. Guarded by the
@@ -185,15 +187,22 @@ type Log struct {
 		leadWaiters []chan bool
 		failed      error
 	}
+	// broken says that mu.failed is set, for those who do not hold mu.
+	broken atomic.Bool
 
-	// abandoned has the goroutines that see commits through whose callers have
-	// given up waiting. Each is added before the commit returns.
-	abandoned sync.WaitGroup
+	// background has the goroutines that nobody waits for but Close: automatic
+	// checkpoints, and those that see commits through whose callers have given
+	// up waiting. Each is added before the commit returns.
+	background sync.WaitGroup
+	// auto is full while an automatic checkpoint is under way.
+	auto chan struct{}
 
 	// Owned by the leader.
 	list  []*commit
 	heads []byte
 	vec   [][]byte
+	// out is for commits that nobody syncs.
+	out writeOut
 
 	stats counters
 }
@@ -264,6 +273,9 @@ func (l *Log) PageSize() int { return int(l.pageSize.Load()) }
 
 // Failed returns what poisoned the log, or nil.
 func (l *Log) Failed() error {
+	if !l.broken.Load() {
+		return nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.mu.failed
@@ -288,6 +300,7 @@ func (l *Log) poison(what string, cause error) error {
 func (l *Log) poisonLocked(what string, cause error) error {
 	if l.mu.failed == nil {
 		l.mu.failed = fmt.Errorf("%w (%s %s: %w)", ErrLogFailed, what, filepath.Base(l.path), cause)
+		l.broken.Store(true)
 	}
 	for _, c := range l.mu.inflight {
 		c.finish(fmt.Errorf("%w until the database is opened again (%s %s: %w)", ErrCommitUnknown, what, filepath.Base(l.path), cause))

@@ -123,38 +123,37 @@ func (r *WriterRequest) Begin() (*Writer, error) {
 	if err == nil && !r.noRestart {
 		err = l.autoRestart()
 	}
+	w := &r.w
 	if err == nil {
-		err = l.boundPending()
+		w.log, w.Base, w.spill = l, &w.base, spill{}
+		w.base, err = l.base()
 	}
 	if err != nil {
 		l.co.ReleaseWriter()
 		return nil, err
 	}
-	w := &r.w
-	w.log, w.base, w.Base, w.spill = l, l.acceptedState(), &w.base, spill{}
 	return w, nil
 }
 
-// acceptedState is the state that the next transaction builds on. REQUIRES the
-// writer's place.
-func (l *Log) acceptedState() coord.State {
+// base is the state that the next transaction builds on. If too much is
+// accepted and not written, it waits for a sync first. REQUIRES the writer's
+// place.
+func (l *Log) base() (coord.State, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	st, much := l.acceptedLocked(), l.mu.pendingBytes > maxPending
+	l.mu.Unlock()
+	if much {
+		return st, l.syncTo(st.Gen, st.MaxFrame)
+	}
+	return st, nil
+}
+
+// acceptedLocked is the newest accepted state. REQUIRES mu.
+func (l *Log) acceptedLocked() coord.State {
 	return coord.State{
 		Snapshot: coord.Snapshot{Gen: l.mu.gen, MaxFrame: l.mu.accepted, DBSize: l.mu.dbSize, Seq: l.mu.seq},
 		Index:    l.mu.idx,
 	}
-}
-
-// boundPending waits for a sync if too much is accepted and not written.
-func (l *Log) boundPending() error {
-	l.mu.Lock()
-	gen, end, much := l.mu.gen, l.mu.accepted, l.mu.pendingBytes > maxPending
-	l.mu.Unlock()
-	if !much {
-		return nil
-	}
-	return l.syncTo(gen, end)
 }
 
 // SetPageSize sets the page size of a database that is still empty.
