@@ -30,8 +30,7 @@ func (f *osFile) writeV(bufs [][]byte, off int64) (written int64, err error) {
 // it takes.
 func writeVectors(bufs [][]byte, off int64, pwritev func([][]byte, int64) (int, error)) (int64, error) {
 	var written int64
-	cut := 0           // so many bytes of bufs[0] are written
-	var rest [1][]byte // the remainder of a buffer that was cut
+	cut := 0 // so many bytes of bufs[0] are written
 	for len(bufs) > 0 {
 		if cut == len(bufs[0]) {
 			bufs, cut = bufs[1:], 0
@@ -41,8 +40,7 @@ func writeVectors(bufs [][]byte, off int64, pwritev func([][]byte, int64) (int, 
 		if cut > 0 {
 			// The rest of one buffer goes alone, so that the list, which is
 			// the caller's, is neither changed nor copied.
-			rest[0] = bufs[0][cut:]
-			chunk = rest[:]
+			chunk = [][]byte{bufs[0][cut:]}
 		}
 		n, err := pwritev(chunk, off+written)
 		if n > 0 {

@@ -11,6 +11,7 @@ package wal
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/walformat"
@@ -207,7 +208,7 @@ func (l *Log) appendPending() error {
 		defer l.mu.Unlock()
 		return l.mu.failed
 	}
-	// A copy: acceptances may move the slice's elements meanwhile.
+	// A copy: acceptances may move the slice meanwhile.
 	list := append(l.list[:0], l.mu.inflight[l.mu.nAppended:]...)
 	l.list = list
 	sum, start, idx := l.mu.sum, l.mu.appended, l.mu.idx
@@ -328,15 +329,11 @@ func (l *Log) publishLocked() {
 	if uint64(n) > l.stats.maxGroup.Load() {
 		l.stats.maxGroup.Store(uint64(n))
 	}
-	for i, c := range l.mu.inflight[:n] {
+	for _, c := range l.mu.inflight[:n] {
 		c.finish(nil)
-		l.mu.inflight[i] = nil
 	}
-	l.mu.inflight = l.mu.inflight[n:]
+	l.mu.inflight = slices.Delete(l.mu.inflight, 0, n)
 	l.mu.nAppended -= n
-	if len(l.mu.inflight) == 0 {
-		l.mu.inflight = nil
-	}
 }
 
 // handOverLocked gives the leadership to a waiting checkpoint, to a commit that
