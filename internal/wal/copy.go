@@ -13,9 +13,9 @@
 //     verified. Nothing of a batch that does not verify is written, and nothing
 //     of those behind it.
 //  2. Only frames in the list are read: it ends at the safe frame.
-//  3. Whichever way the copying ends, the loader has ended before it returns:
-//     the caller may give up the checkpoint lock, under which alone the log's
-//     frames stay what they are.
+//  3. Whichever way the copying ends, the loader has ended before it returns
+//     (see pipeline): the caller may give up the checkpoint lock, under which
+//     alone the log's frames stay what they are.
 
 package wal
 
@@ -26,20 +26,14 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync"
 
 	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
 
-const (
-	// batchBytes is how much is read and verified at once. With more, a batch
-	// has left the core's cache when it is written.
-	batchBytes = 1 << 20
-	// batchesAhead bounds the batches that are loaded or being loaded, with
-	// the one that is being written.
-	batchesAhead = 3
-)
+// batchBytes is how much is read and verified at once. With more, a batch has
+// left the core's cache when it is written.
+const batchBytes = 1 << 20
 
 // copier copies the pages of a list.
 type copier struct {
@@ -60,70 +54,28 @@ func newCopier(l *Log, h *walformat.Header, idx *coord.Index, todo []pageFrame) 
 // run copies all pages and calls wrote, with their number, after each batch.
 // It looks at ctx between two batches.
 func (c *copier) run(ctx context.Context, wrote func(pages int)) error {
-	batches := (len(c.todo) + c.per - 1) / c.per
-	if batches <= 1 {
-		b := c.newBatch()
-		defer b.release()
-		if err := b.load(c.todo); err != nil {
+	n := (len(c.todo) + c.per - 1) / c.per
+	batches := make([]*batch, min(n, pipelineDepth))
+	for i := range batches {
+		batches[i] = c.newBatch()
+		defer batches[i].release()
+	}
+	return pipeline(n, batches, func(i int, b *batch) error {
+		return b.load(c.todo[i*c.per : min((i+1)*c.per, len(c.todo))])
+	}, func(_ int, b *batch) error {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return c.write(ctx, b, wrote)
-	}
-	free := make(chan *batch, batchesAhead)
-	for range min(batchesAhead, batches) {
-		b := c.newBatch()
-		defer b.release()
-		free <- b
-	}
-	loaded, quit := make(chan *batch, batchesAhead), make(chan struct{})
-	var loader sync.WaitGroup
-	loader.Go(func() { c.load(free, loaded, quit) })
-	defer loader.Wait()
-	defer close(quit)
-	for range batches {
-		b := <-loaded
-		if b.err != nil {
-			return b.err
-		}
-		if err := c.write(ctx, b, wrote); err != nil {
+		if err := c.write(b); err != nil {
 			return err
 		}
-		free <- b
-	}
-	return nil
-}
-
-// load is the loader: it ends with the list, with the first batch that cannot
-// be loaded, or with quit.
-func (c *copier) load(free <-chan *batch, loaded chan<- *batch, quit <-chan struct{}) {
-	for todo := c.todo; len(todo) > 0; {
-		select {
-		case <-quit: // select would choose at random if both are ready
-			return
-		default:
-		}
-		var b *batch
-		select {
-		case b = <-free:
-		case <-quit:
-			return
-		}
-		n := min(c.per, len(todo))
-		b.err = b.load(todo[:n])
-		todo = todo[n:]
-		failed := b.err != nil
-		loaded <- b // never waits: it has room for all
-		if failed {
-			return
-		}
-	}
+		wrote(len(b.part))
+		return nil
+	})
 }
 
 // write writes a loaded batch, neighbouring pages with one vectored write.
-func (c *copier) write(ctx context.Context, b *batch, wrote func(pages int)) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+func (c *copier) write(b *batch) error {
 	db := c.l.cfg.DB
 	for i := 0; i < len(b.part); {
 		first, n := b.part[i].page(), 1
@@ -140,7 +92,6 @@ func (c *copier) write(ctx context.Context, b *batch, wrote func(pages int)) err
 		}
 		i += n
 	}
-	wrote(len(b.part))
 	return nil
 }
 
@@ -148,7 +99,6 @@ func (c *copier) write(ctx context.Context, b *batch, wrote func(pages int)) err
 type batch struct {
 	c    *copier
 	part []pageFrame // by page
-	err  error       // why it could not be loaded
 	buf  *[]byte
 	// order has the pages of the batch by frame; the i-th frame of buf is that
 	// of order[i]. vec has their contents, by page.
