@@ -10,21 +10,13 @@
 package wal
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"runtime"
 	"slices"
-	"sync"
 
 	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
-
-// batchBytes is how much is read, verified and written at once.
-const batchBytes = 4 << 20
 
 // backfill copies what it may, up to the options' limit, and reports whether
 // that was everything; if not, it sets WaitedFor. REQUIRES the checkpoint lock.
@@ -98,7 +90,8 @@ func (l *Log) lastCommit(t *coord.State, max walformat.FrameNo) (walformat.Frame
 }
 
 // copyPages writes the newest version of every page in the frames (t.NBackfill,
-// safe] to the database file, sets its size if safe ends t, and syncs it.
+// safe] to the database file (see copy.go), sets its size if safe ends t, and
+// syncs it.
 func (l *Log) copyPages(ctx context.Context, t *coord.State, safe walformat.FrameNo, progress func(done, total int)) error {
 	h := l.hdr.Load()
 	dbSize, err := l.sizeAt(h, t.Index, safe)
@@ -106,21 +99,16 @@ func (l *Log) copyPages(ctx context.Context, t *coord.State, safe walformat.Fram
 		return err
 	}
 	todo := newestPages(t.Index, t.NBackfill, safe, walformat.PageNo(dbSize))
-	batch := max(1, min(batchBytes/h.FrameSize(), 1024))
-	b := newBatch(l, h, t.Index, min(batch, len(todo)))
-	for done := 0; done < len(todo); {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		part := todo[done:min(done+batch, len(todo))]
-		if err := b.copy(part); err != nil {
-			return err
-		}
-		done += len(part)
-		l.stats.backfilledPages.Add(uint64(len(part)))
+	done := 0
+	err = newCopier(l, h, t.Index, todo).run(ctx, func(n int) {
+		done += n
+		l.stats.backfilledPages.Add(uint64(n))
 		if progress != nil {
 			progress(done, len(todo))
 		}
+	})
+	if err != nil {
+		return err
 	}
 	db := l.cfg.DB
 	if safe == t.MaxFrame {
@@ -196,102 +184,4 @@ func newestPages(idx *coord.Index, from, to walformat.FrameNo, last walformat.Pa
 		}
 	}
 	return list[:n]
-}
-
-// batch copies pages, up to a number at a time: neighbouring frames with one
-// read, all verified, neighbouring pages with one vectored write.
-type batch struct {
-	l   *Log
-	h   *walformat.Header
-	idx *coord.Index
-	buf []byte
-	// order has the pages of the batch by frame; buf[i] is where order[i] is
-	// read to, and vec in page order.
-	order []int
-	vec   [][]byte
-	// verifiers is on how many cores checksums are computed.
-	verifiers int
-}
-
-func newBatch(l *Log, h *walformat.Header, idx *coord.Index, n int) *batch {
-	return &batch{l: l, h: h, idx: idx, buf: make([]byte, n*h.FrameSize()), order: make([]int, 0, n), vec: make([][]byte, n),
-		verifiers: min(runtime.GOMAXPROCS(0), 1+n*h.FrameSize()/(256<<10))}
-}
-
-func (b *batch) copy(part []pageFrame) error {
-	if err := b.read(part); err != nil {
-		return err
-	}
-	if err := b.verify(part); err != nil {
-		return err
-	}
-	return b.write(part)
-}
-
-// frameAt is where the i-th frame of the batch, in frame order, is.
-func (b *batch) frameAt(i int) []byte {
-	size := b.h.FrameSize()
-	return b.buf[i*size : (i+1)*size]
-}
-
-func (b *batch) read(part []pageFrame) error {
-	b.order = b.order[:0]
-	for i := range part {
-		b.order = append(b.order, i)
-	}
-	slices.SortFunc(b.order, func(x, y int) int { return cmp.Compare(part[x].frame(), part[y].frame()) })
-	size := b.h.FrameSize()
-	for i := 0; i < len(b.order); {
-		first, n := part[b.order[i]].frame(), 1
-		for i+n < len(b.order) && part[b.order[i+n]].frame() == first+walformat.FrameNo(n) {
-			n++
-		}
-		off := int64(b.h.FrameOffset(first))
-		if _, err := b.l.file.ReadAt(b.buf[i*size:(i+n)*size], off); err != nil {
-			if errors.Is(err, io.EOF) {
-				err = fmt.Errorf("%w: the file ends before", ErrCorrupt)
-			}
-			return fmt.Errorf("read frames %d to %d of %s at offset %d: %w", first, int(first)+n-1, b.l.path, off, err)
-		}
-		i += n
-	}
-	for i, p := range b.order {
-		b.vec[p] = b.frameAt(i)[walformat.FrameHeaderSize:]
-	}
-	return nil
-}
-
-// verify checks every frame of the batch, on several cores: each needs only
-// the checksum stored in the one before it, which the index has.
-func (b *batch) verify(part []pageFrame) error {
-	errs := make([]error, b.verifiers)
-	var wg sync.WaitGroup
-	check := func(v int) {
-		for i := v * len(b.order) / b.verifiers; i < (v+1)*len(b.order)/b.verifiers && errs[v] == nil; i++ {
-			p := part[b.order[i]]
-			errs[v] = b.l.verifyFrame(b.h, b.idx, p.frame(), p.page(), b.frameAt(i))
-		}
-	}
-	for v := 1; v < b.verifiers; v++ {
-		wg.Go(func() { check(v) })
-	}
-	check(0)
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-func (b *batch) write(part []pageFrame) error {
-	for i := 0; i < len(part); {
-		n := 1
-		for i+n < len(part) && part[i+n].page() == part[i].page()+walformat.PageNo(n) {
-			n++
-		}
-		db := b.l.cfg.DB
-		off := int64(part[i].page()-1) * int64(b.h.PageSize)
-		if _, err := db.WriteVAt(b.vec[i:i+n], off); err != nil {
-			return fmt.Errorf("write pages %d to %d of %s: %w", part[i].page(), int(part[i].page())+n-1, db.Name(), err)
-		}
-		i += n
-	}
-	return nil
 }

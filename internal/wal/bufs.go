@@ -1,14 +1,20 @@
-// Buffers for one frame, reused.
+// Buffers, reused.
 
 package wal
 
 import "sync"
 
-var frameBufs sync.Pool
+// bufPool holds buffers of about one size.
+type bufPool struct{ p sync.Pool }
 
-// getFrameBuf returns a buffer of n bytes with any content.
-func getFrameBuf(n int) *[]byte {
-	if b, _ := frameBufs.Get().(*[]byte); b != nil && cap(*b) >= n {
+var (
+	frameBufs bufPool // for one frame
+	batchBufs bufPool // for many: see copy.go
+)
+
+// get returns a buffer of n bytes with any content.
+func (p *bufPool) get(n int) *[]byte {
+	if b, _ := p.p.Get().(*[]byte); b != nil && cap(*b) >= n {
 		*b = (*b)[:n]
 		return b
 	}
@@ -16,4 +22,9 @@ func getFrameBuf(n int) *[]byte {
 	return &b
 }
 
-func putFrameBuf(b *[]byte) { frameBufs.Put(b) }
+func (p *bufPool) put(b *[]byte) { p.p.Put(b) }
+
+// getFrameBuf returns a buffer of n bytes, about one frame, with any content.
+func getFrameBuf(n int) *[]byte { return frameBufs.get(n) }
+
+func putFrameBuf(b *[]byte) { frameBufs.put(b) }

@@ -140,7 +140,7 @@ func (l *Log) settle(r *Recovered) error {
 	var end walformat.Offset
 	if r.Scan.Committed > 0 {
 		end = r.Scan.Header.EndOffset(r.Scan.Committed)
-		if err := l.rewrite(end); err != nil {
+		if err := l.rewrite(r); err != nil {
 			return err
 		}
 	} else {
@@ -178,18 +178,57 @@ func (l *Log) settle(r *Recovered) error {
 	return nil
 }
 
-// rewrite writes the log up to end over itself.
-func (l *Log) rewrite(end walformat.Offset) error {
-	buf := make([]byte, min(int64(end), scanReadSize))
-	for off := int64(0); off < int64(end); {
-		part := buf[:min(int64(len(buf)), int64(end)-off)]
-		if err := scanReadAt(l.file, part, off); err != nil {
-			return err
+// rewrite writes the log up to the last commit over itself, while the device
+// begins with it and the next piece is read. Each frame is verified once more:
+// a page that a failed sync dropped may leave the cache after it was scanned,
+// and what the device has in its place must not be made durable as the commit.
+func (l *Log) rewrite(r *Recovered) error {
+	h := r.Scan.Header
+	head := make([]byte, walformat.HeaderSize)
+	h.Encode(head)
+	out := writeOut{file: l.file, every: l.cfg.sizes.writeOut()}
+	write := func(b []byte, off walformat.Offset) error {
+		n, err := l.file.WriteVAt([][]byte{b}, int64(off))
+		if err == nil {
+			err = out.wrote(int64(off), n)
 		}
-		if _, err := l.file.WriteVAt([][]byte{part}, off); err != nil {
+		if err != nil {
 			return fmt.Errorf("write recovered frames again at offset %d: %w", off, err)
 		}
-		off += int64(len(part))
+		return nil
+	}
+	if err := write(head, 0); err != nil {
+		return err
+	}
+	p := newScanPieces(l.file, &h, int(r.Scan.Committed))
+	n := p.count()
+	pieces := make([]*scanPiece, min(n, pipelineDepth))
+	for i := range pieces {
+		pieces[i] = p.newPiece()
+	}
+	first := func(i int) walformat.FrameNo { return walformat.FrameNo(i*p.perPiece) + 1 }
+	return pipeline(n, pieces, func(i int, piece *scanPiece) error {
+		p.check(i, piece)
+		return r.unchanged(first(i), piece)
+	}, func(i int, piece *scanPiece) error {
+		return write(piece.data, h.FrameOffset(first(i)))
+	})
+}
+
+// unchanged reports in what a piece, whose first frame is f, is not what was
+// scanned.
+func (r *Recovered) unchanged(f walformat.FrameNo, piece *scanPiece) error {
+	if piece.err != nil {
+		return piece.err
+	}
+	for i := range piece.valid {
+		if piece.valid[i].Sum != r.idx.Sum(f) {
+			return fmt.Errorf("%w: frame %d changed after it was recovered", ErrCorrupt, f)
+		}
+		f++
+	}
+	if piece.bad != nil {
+		return fmt.Errorf("%w: frame %d changed after it was recovered: %w", ErrCorrupt, f, piece.bad)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
 
@@ -328,5 +329,34 @@ func BenchmarkScan(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkInspect scans and indexes a log of 256 MiB of as many pages, in
+// transactions of 1000 frames.
+func BenchmarkInspect(b *testing.B) {
+	var txs []scanTxSpec
+	for n := range (256 << 20) / 4096 / 1000 {
+		tx := scanTxSpec{size: uint32(1000*n + 1000)}
+		for i := range 1000 {
+			tx.pages = append(tx.pages, walformat.PageNo(1000*n+i+1))
+		}
+		txs = append(txs, tx)
+	}
+	name := filepath.Join(b.TempDir(), "log")
+	log := scanMakeLog(walformat.NativeOrder, 4096, txs...)
+	if err := os.WriteFile(name, log, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(log)))
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := Inspect(disk.OS(), name, disk.ReadOnly)
+		if err != nil || r.Scan.Transactions != len(txs) {
+			b.Fatal(r, err)
+		}
+		if err := r.Close(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -8,7 +8,7 @@
 //	read.go        a page as of a snapshot, verified
 //	write.go       the writer's place, the base of a transaction, log space
 //	commit.go      accept, append, sync, publish, finalize
-//	checkpoint.go  backfill, TRUNCATE, closing
+//	checkpoint.go  the modes; backfill.go and copy.go copy into the file
 //	restart.go     a new generation
 //
 // # A commit
@@ -109,6 +109,9 @@ type Config struct {
 	// Damage, if not nil, refuses writes and checkpoints with this error:
 	// something is wrong that reading survives.
 	Damage error
+
+	// sizes are for tests.
+	sizes copySizes
 }
 
 // Log is the write-ahead log of one open database. It is safe for concurrent

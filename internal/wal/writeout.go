@@ -29,17 +29,36 @@ type writeOut struct {
 
 // wrote notes a write of n bytes at off.
 func (w *writeOut) wrote(off, n int64) error {
-	if w.pending == 0 {
-		w.from = off
+	if w.pending == 0 || off < w.from { // the log may have begun anew
+		w.from, w.pending = off, 0
 	}
 	w.pending += n
 	if w.pending < w.every {
 		return nil
 	}
 	// Not a block that the next write changes again: it would have to wait.
-	end := (off + n) &^ (blockSize - 1)
-	w.pending = off + n - end
-	from := w.from
-	w.from = end
+	from, end := w.from, (off+n)&^(blockSize-1)
+	if end <= from {
+		return nil
+	}
+	w.from, w.pending = end, off+n-end
 	return disk.StartWrite(w.file, from, end-from)
+}
+
+// copySizes are batchBytes and writeOutBytes, where they are not 0: tests make
+// several batches of a small log.
+type copySizes struct{ batchBytes, writeOutBytes int }
+
+func (s copySizes) batch() int {
+	if s.batchBytes > 0 {
+		return s.batchBytes
+	}
+	return batchBytes
+}
+
+func (s copySizes) writeOut() int64 {
+	if s.writeOutBytes > 0 {
+		return int64(s.writeOutBytes)
+	}
+	return writeOutBytes
 }

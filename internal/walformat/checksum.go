@@ -55,7 +55,7 @@ func (o Order) Sum(seed Checksum, b []byte) Checksum {
 	if len(b)%8 != 0 {
 		panic("walformat: checksum over a length that is not a multiple of 8")
 	}
-	if len(b) <= MaxPageSize && ValidPageSize(len(b)) {
+	if ValidPageSize(len(b)) {
 		return o.sumPage(seed, b)
 	}
 	return o.sumOneLane(seed, b)

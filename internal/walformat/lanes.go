@@ -21,17 +21,26 @@ const lanes = 4
 // laneBytes is what one round takes of each lane.
 const laneBytes = 32
 
-// quarterSteps has, by the binary logarithm of a page's size, the step over a
-// quarter of it.
-var quarterSteps = func() (t [17]Step) {
-	for i := bits.Len(MinPageSize) - 1; i < len(t); i++ {
-		t[i] = NewStep(1 << i / lanes / 8)
+// steps has the step over 1<<i bytes.
+var steps = func() (t [17]Step) {
+	for i := 3; i < len(t); i++ {
+		t[i] = NewStep(1 << i / 8)
 	}
 	return t
 }()
 
 // sumPage is Sum over a whole page, whose length ValidPageSize accepts.
 func (o Order) sumPage(seed Checksum, page []byte) Checksum {
+	if o == LittleEndian {
+		if own, ok := sumPageFast(page); ok {
+			return steps[bits.Len(uint(len(page)))-1].Chain(seed, own)
+		}
+	}
+	return o.sumLanes(seed, page)
+}
+
+// sumLanes is sumPage by lanes.
+func (o Order) sumLanes(seed Checksum, page []byte) Checksum {
 	var c [lanes]Checksum
 	c[0] = seed
 	if o == BigEndian {
@@ -39,7 +48,7 @@ func (o Order) sumPage(seed Checksum, page []byte) Checksum {
 	} else {
 		lanesLE(&c, page)
 	}
-	step := quarterSteps[bits.Len(uint(len(page)))-1]
+	step := steps[bits.Len(uint(len(page)/lanes))-1]
 	sum := c[0]
 	for _, own := range c[1:] {
 		sum = step.Chain(sum, own)
