@@ -32,6 +32,8 @@ type workload struct {
 	steps []step
 	// heavy workloads have images taken of a sample of their moments.
 	heavy bool
+	// background: automatic checkpoints run beside the steps.
+	background bool
 }
 
 type step struct {
@@ -42,6 +44,9 @@ type step struct {
 // begin returns a session on a fresh disk.
 func (w *workload) begin(seed int64) *session {
 	d := faultdisk.New(seed)
+	if w.background {
+		d.AllowBackground()
+	}
 	st := &state{}
 	if w.base != nil {
 		st = w.base(d)
@@ -279,6 +284,11 @@ var workloads = []workload{
 	}},
 	{name: "concurrent commits with auto-checkpoints", opt: auto(512, 10), steps: []step{
 		bulk(3, 40), concurrent(4, 6, full, full, normal), readers(concurrent(4, 3, full)), concurrent(3, 5, full),
+	}},
+	{name: "auto-checkpoints in the background", opt: auto(512, 6), background: true, steps: []step{
+		bulk(3, 12), commit(full, 3), commit(full, 4, 5, 6), commit(normal, 7), bulk(3, 9), commit(full, 3),
+		commit(normal, 4), resize(8, 3), commit(normal, 5), commit(full, 3), concurrent(3, 6, full, normal),
+		checkpoint(passive), commit(full, 3), reopen, commit(full, 3), bulk(3, 30), checkpoint(truncate), commit(full, 3),
 	}},
 	{name: "large transactions", opt: page(512), heavy: true, steps: []step{
 		commit(full, 3), bulk(3, 2000), commit(full, 4), checkpoint(passive), bulk(5, 1500), resize(100, 50),
