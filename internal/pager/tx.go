@@ -63,6 +63,28 @@ func (s *Store) BeginReadInto(t *Tx) {
 	*t = Tx{s: s, st: st, mark: mark, size: st.DBSize, low: st.DBSize, dirty: t.dirty}
 }
 
+// Suspend ends a read transaction, which Resume may take up again.
+func (t *Tx) Suspend() { t.End() }
+
+// Resume takes a suspended transaction up again, if what it read is still the
+// published state: it then reads on as if it had held its mark all the time.
+func (t *Tx) Resume() bool {
+	c := t.s.log.Coordinator()
+	if c.Published() != t.st { // saves taking a mark for nothing
+		return false
+	}
+	mark, st := c.BeginRead()
+	if st != t.st {
+		c.EndRead(mark)
+		return false
+	}
+	t.mark, t.done = mark, false
+	return true
+}
+
+// State is the published state that the transaction reads.
+func (t *Tx) State() *coord.State { return t.st }
+
 // WriteRequest is a wait for the writer's place, for a new transaction or for
 // one that reads.
 type WriteRequest struct {
