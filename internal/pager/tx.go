@@ -219,9 +219,22 @@ func (t *Tx) ReadPage(n walformat.PageNo, dst []byte) error {
 	if err := t.check(n); err != nil {
 		return err
 	}
+	if t.inFileOnly(n) && t.s.log.Cached() {
+		// What the system keeps of the file need not be in the pool too.
+		return t.s.log.ReadPage(t.st, 0, n, dst)
+	}
 	p, err := t.page(n)
 	copy(dst, p)
 	return err
+}
+
+// inFileOnly reports whether page n is to be read from the database file: it is
+// not this transaction's own, and not in the log as the snapshot has it.
+func (t *Tx) inFileOnly(n walformat.PageNo) bool {
+	if t.inFile() {
+		return true
+	}
+	return t.dirty[n] == nil && t.spilled[n] == 0 && t.inBase(n) && t.st.Index.Lookup(n, t.st.MaxFrame) == 0
 }
 
 // ReadHeader fills dst with page 1 from offset off on, as a SQLite in rollback

@@ -103,6 +103,7 @@ func (r *Recovered) Start(cfg Config) (*Log, error) {
 	l := &Log{cfg: cfg, path: r.path, dir: filepath.Dir(r.path), file: r.file, lastHdr: r.Scan.Header}
 	l.pageSize.Store(int32(cfg.PageSize))
 	l.sizeLimit.Store(-1)
+	l.mapped, _ = cfg.DB.(disk.Mapper)
 	if cow, ok := cfg.FS.(disk.CopyOnWriter); ok {
 		l.copyOnWrite = cow.CopyOnWrite(l.dir)
 	}
