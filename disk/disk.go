@@ -196,6 +196,18 @@ func StartWrite(f File, off, n int64) error {
 	return nil
 }
 
+// Mapper is an optional power of a [File]: reading from memory what the system
+// has of the file in its cache.
+type Mapper interface {
+	// Mappable reports whether ReadMapped is of use for this file.
+	Mappable() bool
+	// ReadMapped fills p with the file's bytes from off on, as ReadAt would,
+	// and returns true, or returns false where it cannot or where it would be
+	// slower; p is then undefined, and ReadAt is to be called. It may be called
+	// beside every other call.
+	ReadMapped(p []byte, off int64) bool
+}
+
 // MaxVectors is the largest number of buffers that one system call takes; a
 // longer list given to [File.WriteVAt] is written by several.
 const MaxVectors = 1024

@@ -11,7 +11,7 @@ import (
 
 // This file is the file system of the host: what is the same everywhere. What
 // differs is in os_linux.go, os_darwin.go, os_windows.go and os_other.go (whose
-// common part for Unix is os_unix.go), in os_fd.go, lock_*.go and write_*.go.
+// common part for Unix is os_unix.go), in os_fd.go, lock_*.go, map_*.go and write_*.go.
 //
 // Invariants:
 //   - The descriptor is used only inside a call that keeps it open (os.File's
@@ -36,6 +36,7 @@ type osFile struct {
 	name     string
 	readOnly bool
 	locks    lockState // what the platform has to remember of its locks
+	mapped   fileMap
 }
 
 // Open implements FS.
@@ -207,5 +208,6 @@ func (f *osFile) Unlock(off, n int64) error {
 
 // Close implements File.
 func (f *osFile) Close() error {
+	f.mapped.drop()
 	return opError("close", f.name, -1, f.f.Close())
 }

@@ -16,9 +16,11 @@ type prepared struct {
 	*sqlite3.Stmt
 	sql     string // the text it was asked for
 	keep    bool   // it may go into the cache
+	plain   bool   // a plain read: see keeper
 	nparams int
 	params  []string // names, filled by paramNames
 	cols    *columns // filled by columnsOf
+	vals    []any    // of one row, between two calls of Next nil; as many as cols
 }
 
 // stmtCache holds idle statements, the most recently used last. It is searched
@@ -63,6 +65,7 @@ func (c *conn) prepare(sql string) (p *prepared, tail string, err error) {
 	if text == "" {
 		return nil, "", nil
 	}
+	c.keeper.Drop() // compiling may read the schema
 	keep := keepable(text)
 	var flags sqlite3.PrepareFlag
 	if keep {
@@ -77,7 +80,9 @@ func (c *conn) prepare(sql string) (p *prepared, tail string, err error) {
 		tail = rest
 	}
 	tail = skipBlank(tail)
-	return &prepared{Stmt: s, sql: sql, keep: keep && tail == "", nparams: s.BindCount()}, tail, nil
+	p = &prepared{Stmt: s, sql: sql, keep: keep && tail == "", nparams: s.BindCount()}
+	p.plain = !ours && plainRead(s, text)
+	return p, tail, nil
 }
 
 // release gives a statement back after its use. The error is that of a

@@ -53,7 +53,7 @@ func (p *prepared) columnsOf() *columns {
 			cols.kinds[i] = kindBool
 		}
 	}
-	p.cols = cols
+	p.cols, p.vals = cols, make([]any, n)
 	return cols
 }
 

@@ -45,6 +45,7 @@ type conn struct {
 	tx      tx
 	fixed   [fixedCount]*sqlite3.Stmt // prepared when first used
 	cache   stmtCache
+	keeper  *keeper
 	onClose func() error // may be nil
 }
 
@@ -61,7 +62,12 @@ var (
 )
 
 // Raw implements [Conn].
-func (c *conn) Raw() *sqlite3.Conn { return c.db }
+func (c *conn) Raw() *sqlite3.Conn {
+	if c.usable() {
+		c.keeper.Drop()
+	}
+	return c.db
+}
 
 func (c *conn) usable() bool { return c.db != nil && !c.broken }
 
@@ -71,6 +77,15 @@ func (c *conn) usable() bool { return c.db != nil && !c.broken }
 //	if err != nil { … }
 //	defer c.leave(old, &err)
 func (c *conn) enter(ctx context.Context) (old context.Context, err error) {
+	if old, err = c.enterRead(ctx); err == nil {
+		c.keeper.Drop()
+	}
+	return old, err
+}
+
+// enterRead is enter for what may turn out to be a plain read; if it does not,
+// it must drop what the keeper keeps.
+func (c *conn) enterRead(ctx context.Context) (old context.Context, err error) {
 	if !c.usable() {
 		return nil, sqldriver.ErrBadConn
 	}

@@ -257,6 +257,7 @@ func (n *Connector) open(ctx context.Context) (_ *conn, err error) {
 	if err != nil {
 		return nil, wrapError(ctx, fmt.Errorf("walnut: cannot open %s: %w", n.dsn.display(), err))
 	}
+	c.keeper = newKeeper(c.db)
 	if err := n.hold(); err != nil {
 		return nil, err
 	}

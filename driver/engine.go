@@ -28,6 +28,15 @@ func holdEngine(d *dsn) (release func() error, err error) {
 // initConn registers the functions behind rewritten pragmas.
 func initConn(db *sqlite3.Conn) error { return sqlitevfs.Init(db) }
 
+// keeper keeps the snapshot of a connection from one plain read to the next.
+type keeper = sqlitevfs.Keeper
+
+func newKeeper(db *sqlite3.Conn) *keeper { return sqlitevfs.NewKeeper(db) }
+
+// plainRead reports whether the keeper's snapshot may be kept beside s, whose
+// text is given from its first word on.
+func plainRead(s *sqlite3.Stmt, text string) bool { return sqlitevfs.Keepable(s, text) }
+
 // rewritePragma turns a leading PRAGMA wal_checkpoint into a query with its
 // three columns; tail is the text after it.
 func rewritePragma(sql string) (query, tail string, ours bool) { return sqlitevfs.RewritePragma(sql) }

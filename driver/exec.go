@@ -30,7 +30,7 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []sqldriver.N
 
 // QueryContext runs all statements of the text and returns the rows of the last.
 func (c *conn) QueryContext(ctx context.Context, query string, args []sqldriver.NamedValue) (_ sqldriver.Rows, err error) {
-	old, err := c.enter(ctx)
+	old, err := c.enterRead(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +58,7 @@ func (c *conn) runToLast(query string, args []sqldriver.NamedValue) (*prepared, 
 	}
 	only := tail == ""
 	if !only {
+		c.keeper.Drop()
 		if err := a.checkNames(query); err != nil {
 			return nil, c.discard(p, err)
 		}

@@ -13,13 +13,12 @@ import (
 type rows struct {
 	c       *conn
 	ctx     context.Context
-	p       *prepared             // nil: closed
-	done    func(*prepared) error // takes p back
+	p       *prepared // nil: closed
+	s       *stmt     // whose p this is; nil: the connection's
 	cols    *columns
-	vals    []any // reused for each row
-	pending bool  // the statement stands on a row that Next has not returned
-	ended   bool  // the last step found no row; another would run it again
-	failed  bool  // the last step's error has been returned
+	pending bool // the statement stands on a row that Next has not returned
+	ended   bool // the last step found no row; another would run it again
+	failed  bool // the last step's error has been returned
 }
 
 var (
@@ -28,24 +27,34 @@ var (
 	_ sqldriver.RowsColumnTypeScanType         = (*rows)(nil)
 )
 
-// query runs a bound statement to its first row; done takes it back, nil is
-// c.release. The first step is not left to Next: it shows errors now, and only
-// after it the columns of a statement that was kept are sure to be those of
-// today's schema.
-func (c *conn) query(ctx context.Context, p *prepared, done func(*prepared) error) (*rows, error) {
-	if done == nil {
-		done = c.release
+// query runs a bound statement, of s or of the connection, to its first row.
+// The first step is not left to Next: it shows errors now, and only after it the
+// columns of a statement that was kept are sure to be those of today's schema.
+func (c *conn) query(ctx context.Context, p *prepared, s *stmt) (*rows, error) {
+	r := &rows{c: c, ctx: ctx, p: p, s: s}
+	if p.plain {
+		c.keeper.Begin()
+	} else {
+		c.keeper.Drop()
 	}
-	r := &rows{c: c, ctx: ctx, p: p, done: done}
 	r.pending = p.Step()
 	r.ended = !r.pending
 	if err := p.Err(); err != nil {
-		_ = done(p) // repeats the error
+		_ = r.end(p) // repeats the error
+		c.keeper.Drop()
 		return nil, err
 	}
 	r.cols = p.columnsOf()
-	r.vals = make([]any, len(r.cols.names))
 	return r, nil
+}
+
+// end gives the statement back.
+func (r *rows) end(p *prepared) error {
+	err := r.c.giveBack(p, r.s)
+	if p.plain {
+		r.c.keeper.End()
+	}
+	return err
 }
 
 // Columns returns the names, a copy since database/sql hands them on.
@@ -61,7 +70,7 @@ func (r *rows) Next(dest []sqldriver.Value) (err error) {
 	if r.p == nil {
 		return io.EOF
 	}
-	old, err := r.c.enter(r.ctx)
+	old, err := r.c.enterRead(r.ctx)
 	if err != nil {
 		return err
 	}
@@ -82,11 +91,14 @@ func (r *rows) Next(dest []sqldriver.Value) (err error) {
 
 // read copies the row that the statement stands on.
 func (r *rows) read(dest []sqldriver.Value) error {
-	clear(r.vals) // else Columns writes into the []byte of the row before
-	if err := r.p.Stmt.Columns(r.vals...); err != nil {
+	vals := r.p.vals
+	// What is left in them would be kept alive, and Columns write into a []byte
+	// that the caller has.
+	defer clear(vals)
+	if err := r.p.Stmt.Columns(vals...); err != nil {
 		return err
 	}
-	for i, v := range r.vals {
+	for i, v := range vals {
 		if b, ok := v.([]byte); ok && b == nil {
 			v = []byte{} // an empty BLOB is not NULL
 		}
@@ -107,12 +119,12 @@ func (r *rows) Close() (err error) {
 		return nil
 	}
 	r.p = nil
-	old, err := r.c.enter(context.Background())
+	old, err := r.c.enterRead(context.Background())
 	if err != nil {
 		return nil // the connection is gone, and its statements with it
 	}
 	defer r.c.leave(old, &err)
-	if err := r.done(p); err != nil && !r.failed {
+	if err := r.end(p); err != nil && !r.failed {
 		return err
 	}
 	return nil

@@ -73,12 +73,12 @@ func (s *stmt) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (_ 
 		return nil, err
 	}
 	defer s.c.leave(old, &err)
-	p, done, err := s.bound(args)
+	p, of, err := s.bound(args)
 	if err != nil || p == nil {
 		return result{}, err
 	}
 	res, err := s.c.exec(p)
-	if err2 := done(p); err == nil {
+	if err2 := s.c.giveBack(p, of); err == nil {
 		err = err2
 	}
 	return res, err
@@ -86,24 +86,24 @@ func (s *stmt) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (_ 
 
 // QueryContext runs the statement to its first row.
 func (s *stmt) QueryContext(ctx context.Context, args []sqldriver.NamedValue) (_ sqldriver.Rows, err error) {
-	old, err := s.c.enter(ctx)
+	old, err := s.c.enterRead(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer s.c.leave(old, &err)
-	p, done, err := s.bound(args)
+	p, of, err := s.bound(args)
 	if err != nil {
 		return nil, err
 	}
 	if p == nil {
 		return &rows{}, nil
 	}
-	return s.c.query(ctx, p, done)
+	return s.c.query(ctx, p, of)
 }
 
-// bound returns the statement with its arguments, and what to call after its
-// use. While rows of it are open, in a transaction, it is another copy.
-func (s *stmt) bound(args []sqldriver.NamedValue) (*prepared, func(*prepared) error, error) {
+// bound returns the statement with its arguments, and whose it is. While rows of
+// s are open, in a transaction, it is another copy, and the connection's.
+func (s *stmt) bound(args []sqldriver.NamedValue) (p *prepared, of *stmt, err error) {
 	if s.closed {
 		return nil, nil, errors.New("walnut: the statement is closed")
 	}
@@ -114,20 +114,28 @@ func (s *stmt) bound(args []sqldriver.NamedValue) (*prepared, func(*prepared) er
 	if s.p == nil {
 		return nil, nil, a.refuseAll()
 	}
-	p, done := s.p, s.done
+	p, of = s.p, s
 	if s.inUse {
 		if p, _, err = s.c.prepare(s.p.sql); err != nil {
 			return nil, nil, err
 		}
-		done = s.c.release
+		of = nil
 	} else {
 		s.inUse = true
 	}
 	if err := s.c.bind(p, &a, true, true); err != nil {
-		_ = done(p) // nothing has run
+		_ = s.c.giveBack(p, of) // nothing has run
 		return nil, nil, err
 	}
-	return p, done, nil
+	return p, of, nil
+}
+
+// giveBack ends the use of a statement that is of's, or else the connection's.
+func (c *conn) giveBack(p *prepared, of *stmt) error {
+	if of != nil {
+		return of.done(p)
+	}
+	return c.release(p)
 }
 
 // done ends a use of s.p.

@@ -72,6 +72,28 @@ func (s *Store) BeginReadInto(t *Tx) {
 	t.st, t.size, t.low = st, st.DBSize, st.DBSize
 }
 
+// Suspend ends a read transaction, which Resume may take up again.
+func (t *Tx) Suspend() { t.End() }
+
+// Resume takes a suspended transaction up again, if what it read is still the
+// published state: it then reads on as if it had held its mark all the time.
+func (t *Tx) Resume() bool {
+	c := t.s.log.Coordinator()
+	if c.Published() != t.st { // saves taking a mark for nothing
+		return false
+	}
+	mark, st := c.BeginRead()
+	if st != t.st {
+		c.EndRead(mark)
+		return false
+	}
+	t.mark, t.done = mark, false
+	return true
+}
+
+// State is the published state that the transaction reads.
+func (t *Tx) State() *coord.State { return t.st }
+
 // WriteRequest is a wait for the writer's place, for a new transaction or for
 // one that reads, and then that transaction's place.
 type WriteRequest struct {
@@ -216,10 +238,23 @@ func (t *Tx) ReadPage(n walformat.PageNo, dst []byte) error {
 	if err := t.check(n); err != nil {
 		return err
 	}
+	if t.inFileOnly(n) && t.s.log.Cached() {
+		// What the system keeps of the file need not be in the pool too.
+		return t.s.log.ReadPage(t.st, 0, n, dst)
+	}
 	p, e, err := t.look(n)
 	copy(dst, p)
 	e.unpin()
 	return err
+}
+
+// inFileOnly reports whether page n is to be read from the database file: it is
+// not this transaction's own, and not in the log as the snapshot has it.
+func (t *Tx) inFileOnly(n walformat.PageNo) bool {
+	if t.inFile() {
+		return true
+	}
+	return t.dirty[n] == nil && t.spilled[n] == 0 && t.inBase(n) && t.st.Index.Lookup(n, t.st.MaxFrame) == 0
 }
 
 // ReadHeader fills dst with page 1 from offset off on, as a SQLite in rollback

@@ -26,7 +26,8 @@ const DefaultAutoCheckpoint = 1000
 // file states, by lock and tx:
 //
 //	NONE               tx nil
-//	SHARED             tx reading; nil after a commit that kept no snapshot
+//	SHARED             tx reading; nil after a commit that kept no snapshot;
+//	                   suspended while a Keeper holds SHARED between reads
 //	RESERVED or above  tx writing; nil after its commit
 type file struct {
 	store    *pager.Store
@@ -43,6 +44,9 @@ type file struct {
 	// it began by writing; nil after a commit that failed.
 	read    pager.Tx
 	request *pager.WriteRequest
+	// suspended: SQLite holds SHARED, and tx no mark, until the Keeper resumes
+	// it or SQLite unlocks.
+	suspended bool
 	// hint: the next Lock(SHARED) opens a write transaction.
 	hint bool
 	// over: the transaction was committed, or failed to be; what SQLite writes
@@ -117,6 +121,8 @@ func (f *file) Lock(level vfs.LockLevel) error {
 		}
 	case f.tx == nil:
 		return sqlite3.IOERR_LOCK
+	case !f.resume():
+		return sqlite3.BUSY_SNAPSHOT
 	case !f.tx.Writing():
 		req, err := f.tx.RequestUpgrade(false)
 		if err = f.wait(req, err); err != nil {
@@ -140,7 +146,7 @@ func (f *file) Unlock(level vfs.LockLevel) error {
 	}
 	if level == vfs.LOCK_NONE && f.tx != nil {
 		f.tx.End()
-		f.tx = nil
+		f.tx, f.suspended = nil, false
 	}
 	f.lock, f.over = min(f.lock, level), false
 	return f.repeat()
@@ -172,6 +178,8 @@ func (f *file) CheckReservedLock() (bool, error) { return f.lock >= vfs.LOCK_RES
 // reads the header of a database before it locks it.
 func (f *file) reading(read func(*pager.Tx) error) error {
 	switch {
+	case !f.resume():
+		return errors.New("read between statements: the snapshot that was kept has been given up")
 	case f.tx != nil:
 		return read(f.tx)
 	case f.lock != vfs.LOCK_NONE:

@@ -27,6 +27,9 @@ func (l *Log) ReadPage(st *coord.State, f walformat.FrameNo, n walformat.PageNo,
 // zero: a page that was never written.
 func (l *Log) readDB(n walformat.PageNo, dst []byte) error {
 	off := int64(n-1) * int64(len(dst))
+	if l.mapped != nil && l.mapped.ReadMapped(dst, off) {
+		return nil
+	}
 	k, err := l.cfg.DB.ReadAt(dst, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read page %d of %s at offset %d: %w", n, l.cfg.DB.Name(), off, err)
@@ -34,6 +37,10 @@ func (l *Log) readDB(n walformat.PageNo, dst []byte) error {
 	clear(dst[k:])
 	return nil
 }
+
+// Cached reports whether reading the database file is so fast, after the first
+// time, that its pages need no other cache.
+func (l *Log) Cached() bool { return l.mapped != nil && l.mapped.Mappable() }
 
 // readFrame reads frame f, which holds page n, from memory if it is not
 // appended yet.

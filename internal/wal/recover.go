@@ -104,6 +104,7 @@ func (r *Recovered) Start(cfg Config) (*Log, error) {
 		auto: make(chan struct{}, 1)}
 	l.pageSize.Store(int32(cfg.PageSize))
 	l.sizeLimit.Store(-1)
+	l.mapped, _ = cfg.DB.(disk.Mapper)
 	if cow, ok := cfg.FS.(disk.CopyOnWriter); ok {
 		l.copyOnWrite = cow.CopyOnWrite(l.dir)
 	}

@@ -123,6 +123,9 @@ type Log struct {
 	path string
 	co   *coord.InProcess
 
+	// mapped is the database file, if it has that power; else nil.
+	mapped disk.Mapper
+
 	// pageSize of the database. Changes only while the database is empty,
 	// under the writer's place.
 	pageSize atomic.Int32
