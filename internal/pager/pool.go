@@ -13,9 +13,10 @@
 // good for ever, and the garbage collector frees the page.
 //
 // It is set-associative: a page number leads to a set of eight places. Looking
-// up takes no lock and writes nothing, unless a page grows hotter. A page comes
-// in cold, and the coldest of its set makes room, so that a scan replaces the
-// pages of scans and not what is read again and again.
+// up takes no lock and writes nothing, unless a page grows hotter; it touches
+// the set and the page that it finds, not the others. A page comes in cold, and
+// the coldest of its set makes room, so that a scan replaces the pages of scans
+// and not what is read again and again.
 
 package pager
 
@@ -37,12 +38,10 @@ const (
 	maxHeat  = 3
 )
 
-// poolPage is a page in the pool, or one that was in it. Only heat and uses
-// change.
+// poolPage is a page in the pool, or one that was in it. Only uses changes.
 type poolPage struct {
 	page    walformat.PageNo
 	version coord.Version
-	heat    atomic.Uint32
 	// uses counts those who use data: the pool, while it keeps the page, and
 	// whoever pinned it. It never leaves 0, and never falls to 0 once viewed
 	// has been added to it.
@@ -104,7 +103,35 @@ func (e *poolPage) view() []byte {
 	}
 }
 
-type poolSet [poolWays]atomic.Pointer[poolPage]
+// poolSet is one set. It fills two cache lines.
+type poolSet struct {
+	// numbers has the page number of each way, and heat a byte for each. Both
+	// may be out of step with ways for a moment, or for long where two changed
+	// one way at once: then a page is looked for in vain, or forgotten early.
+	numbers [poolWays]atomic.Uint32
+	heat    atomic.Uint64
+	ways    [poolWays]atomic.Pointer[poolPage]
+	_       [24]byte
+}
+
+// heatOf is the heat of way i; setHeat changes it, and may lose what others
+// change at the same time.
+func (s *poolSet) heatOf(i int) uint64 { return s.heat.Load() >> (8 * i) & 0xff }
+
+func (s *poolSet) setHeat(i int, heat uint64) {
+	s.heat.Store(s.heat.Load()&^(0xff<<(8*i)) | heat<<(8*i))
+}
+
+// cool makes all ways that are warm cooler by one.
+func (s *poolSet) cool() {
+	heat := s.heat.Load()
+	for i := range poolWays {
+		if heat>>(8*i)&0xff > 0 {
+			heat -= 1 << (8 * i)
+		}
+	}
+	s.heat.Store(heat)
+}
 
 type pool struct {
 	sets  []poolSet
@@ -130,10 +157,13 @@ func (p *pool) set(page walformat.PageNo) *poolSet {
 // it, and if that fails it is not there.
 func (p *pool) find(page walformat.PageNo, v coord.Version) *poolPage {
 	s := p.set(page)
-	for i := range s {
-		if e := s[i].Load(); e != nil && e.page == page && e.version == v {
-			if h := e.heat.Load(); h < maxHeat {
-				e.heat.Store(h + 1)
+	for i := range s.numbers {
+		if s.numbers[i].Load() != uint32(page) {
+			continue
+		}
+		if e := s.ways[i].Load(); e != nil && e.page == page && e.version == v {
+			if h := s.heatOf(i); h < maxHeat {
+				s.setHeat(i, h+1)
 			}
 			return e
 		}
@@ -166,16 +196,14 @@ func (p *pool) view(page walformat.PageNo, v coord.Version) []byte {
 func (p *pool) put(e *poolPage) {
 	s := p.set(e.page)
 	for range 2 { // once more if somebody else took the place
-		i, old := s.victim(e.page, e.version)
+		i, old, heat := s.victim(e.page, e.version)
 		if i < 0 {
 			return
 		}
-		if old != nil && old.page == e.page && old.version < e.version {
-			// The newer version of a page inherits how much it is read.
-			e.heat.Store(old.heat.Load())
-		}
 		e.pin()
-		if s[i].CompareAndSwap(old, e) {
+		if s.ways[i].CompareAndSwap(old, e) {
+			s.numbers[i].Store(uint32(e.page))
+			s.setHeat(i, heat)
 			old.unpin()
 			return
 		}
@@ -183,39 +211,36 @@ func (p *pool) put(e *poolPage) {
 	}
 }
 
-// victim chooses the place for a version of page: an empty one, that of another
-// version of it, or the coldest; -1 if it is there already. Where all have been
-// read since the last time, all cool down.
-func (s *poolSet) victim(page walformat.PageNo, v coord.Version) (int, *poolPage) {
-	best, bestHeat := -1, uint32(maxHeat+1)
-	var old *poolPage
-	for i := range s {
-		e := s[i].Load()
-		heat := uint32(0)
-		switch {
-		case e == nil:
-			return i, nil
-		case e.page == page && e.version == v:
-			return -1, nil
-		case e.page == page && e.version < v:
-			// Readers of the older version are few, and going.
-		default:
-			heat = e.heat.Load() + 1
+// victim chooses the place for a version of page, with what is in it and the
+// heat that the new page begins with: an empty place, that of an older version,
+// whose heat is inherited, or the coldest; -1 if the version is there already.
+// Where all have been read since the last time, all cool down.
+func (s *poolSet) victim(page walformat.PageNo, v coord.Version) (int, *poolPage, uint64) {
+	best, bestHeat := -1, uint64(maxHeat+1)
+	for i := range s.numbers {
+		heat := s.heatOf(i) + 1
+		switch s.numbers[i].Load() {
+		case 0:
+			return i, s.ways[i].Load(), 0
+		case uint32(page):
+			e := s.ways[i].Load()
+			switch {
+			case e == nil || e.page != page:
+			case e.version == v:
+				return -1, nil, 0
+			case e.version < v:
+				// Readers of the older version are few, and going.
+				return i, e, heat - 1
+			}
 		}
-		if heat < bestHeat {
-			best, bestHeat, old = i, heat, e
+		if heat <= bestHeat {
+			best, bestHeat = i, heat
 		}
 	}
 	if bestHeat > 1 {
-		for i := range s {
-			if e := s[i].Load(); e != nil {
-				if h := e.heat.Load(); h > 0 {
-					e.heat.Store(h - 1)
-				}
-			}
-		}
+		s.cool()
 	}
-	return best, old
+	return best, s.ways[best].Load(), 0
 }
 
 // pageBufs holds buffers of one page each that nobody uses, by the binary
