@@ -224,12 +224,12 @@ func (l *Log) appendPending() error {
 			}
 			head := heads[:walformat.FrameHeaderSize]
 			heads = heads[walformat.FrameHeaderSize:]
-			sum = h.EncodeFrame(head, sum, c.frames[i].Page, size, c.frames[i].Data)
-			idx.SetSum(f, sum)
+			h.StartFrame(head, c.frames[i].Page, size)
 			vec = append(vec, head, c.frames[i].Data)
 		}
 		bytes += c.bytes
 	}
+	sum = seal(h, sum, vec, func(i int, s walformat.Checksum) { idx.SetSum(start+walformat.FrameNo(i+1), s) })
 	written, err := l.file.WriteVAt(vec, int64(h.FrameOffset(start+1)))
 	clear(vec)
 	l.vec = vec
