@@ -280,6 +280,12 @@ var workloads = []workload{
 	{name: "concurrent commits with auto-checkpoints", opt: auto(512, 10), steps: []step{
 		bulk(3, 40), concurrent(4, 6, full, full, normal), readers(concurrent(4, 3, full)), concurrent(3, 5, full),
 	}},
+	// More than a checkpoint and a recovery read and write at once, and more than
+	// they leave to the sync.
+	{name: "large checkpoints", opt: page(largePage()), heavy: true, steps: []step{
+		commit(full, 3), bulk(3, 90), commit(full, 4), checkpoint(passive), bulk(3, 80), commit(normal, 3), reopen,
+		checkpoint(truncate), commit(full, 3),
+	}},
 	{name: "large transactions", opt: page(512), heavy: true, steps: []step{
 		commit(full, 3), bulk(3, 2000), commit(full, 4), checkpoint(passive), bulk(5, 1500), resize(100, 50),
 		checkpoint(truncate), bulk(3, 2002), reopen,
