@@ -55,7 +55,7 @@ func TestRewriteFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left
 				d := before.CrashKeepAll()
 				in := d.Inject(faultdisk.Fault{Op: op, N: n, Suffix: "-wal"})
-				got, err := recoverLog(t, d)
+				_, err := recoverLog(t, d)
 				if fired = in.Fired(); fired != (err != nil) || fired && !errors.Is(err, faultdisk.ErrInjected) {
 					t.Fatalf("%v %d: %v", op, n, err)
 				}
@@ -64,7 +64,7 @@ func TestRewriteFaults(t *testing.T) {
 				}
 				// A crash in between changes nothing: what was durable stays so.
 				for _, d := range []*faultdisk.Disk{d.Kill(int64(n)), d.Crash(int64(n)), d.CrashKeepNone()} {
-					if got, err = recoverLog(t, d); err != nil || got != 3000 {
+					if got, err := recoverLog(t, d); err != nil || got != 3000 {
 						t.Fatalf("after %v %d: %d frames, %v", op, n, got, err)
 					}
 				}
