@@ -31,6 +31,8 @@ var faultKinds = []struct {
 	{"sync", faultdisk.Fault{Op: faultdisk.OpSync}},
 	{"sync nothing", faultdisk.Fault{Op: faultdisk.OpSync, Effect: faultdisk.Nothing}},
 	{"sync all", faultdisk.Fault{Op: faultdisk.OpSync, Effect: faultdisk.All}},
+	{"start writing", faultdisk.Fault{Op: faultdisk.OpStartWrite}},
+	{"start writing nothing", faultdisk.Fault{Op: faultdisk.OpStartWrite, Effect: faultdisk.Nothing}},
 	{"truncate", faultdisk.Fault{Op: faultdisk.OpTruncate}},
 	{"truncate all", faultdisk.Fault{Op: faultdisk.OpTruncate, Effect: faultdisk.All}},
 	{"open", faultdisk.Fault{Op: faultdisk.OpOpen}},
@@ -170,7 +172,7 @@ func (p *faultPoint) look() {
 		return
 	}
 	p.fired = true
-	p.s.loose = p.fault.Op&faultdisk.OpSync != 0
+	p.s.loose = p.fault.Op&(faultdisk.OpSync|faultdisk.OpStartWrite) != 0
 	for _, op := range p.s.disk.Trace() {
 		if errors.Is(op.Err, faultdisk.ErrInjected) {
 			p.failed = op

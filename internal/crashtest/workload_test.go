@@ -290,6 +290,12 @@ var workloads = []workload{
 		commit(normal, 4), resize(8, 3), commit(normal, 5), commit(full, 3), concurrent(3, 6, full, normal),
 		checkpoint(passive), commit(full, 3), reopen, commit(full, 3), bulk(3, 30), checkpoint(truncate), commit(full, 3),
 	}},
+	// More than a checkpoint and a recovery read and write at once, and more than
+	// they leave to the sync.
+	{name: "large checkpoints", opt: page(largePage()), heavy: true, steps: []step{
+		commit(full, 3), bulk(3, 90), commit(full, 4), checkpoint(passive), bulk(3, 80), commit(normal, 3), reopen,
+		checkpoint(truncate), commit(full, 3),
+	}},
 	{name: "large transactions", opt: page(512), heavy: true, steps: []step{
 		commit(full, 3), bulk(3, 2000), commit(full, 4), checkpoint(passive), bulk(5, 1500), resize(100, 50),
 		checkpoint(truncate), bulk(3, 2002), reopen,

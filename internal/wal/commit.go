@@ -225,26 +225,8 @@ func (l *Log) appendPending() error {
 	h := l.hdr.Load()
 	last := list[len(list)-1]
 	end, unsynced := last.end, last.level != SyncFull
-	n := int(end - start)
-	if cap(l.heads) < n*walformat.FrameHeaderSize {
-		l.heads = make([]byte, n*walformat.FrameHeaderSize)
-	}
-	vec, heads, bytes, f := l.vec[:0], l.heads[:n*walformat.FrameHeaderSize], int64(0), start
-	for _, c := range list {
-		for i := range c.frames {
-			f++
-			size := uint32(0)
-			if f == c.end {
-				size = c.dbSize
-			}
-			head := heads[:walformat.FrameHeaderSize]
-			heads = heads[walformat.FrameHeaderSize:]
-			sum = h.EncodeFrame(head, sum, c.frames[i].Page, size, c.frames[i].Data)
-			idx.SetSum(f, sum)
-			vec = append(vec, head, c.frames[i].Data)
-		}
-		bytes += c.bytes
-	}
+	vec, bytes := l.startFrames(h, list, start)
+	sum = seal(h, sum, vec, func(i int, s walformat.Checksum) { idx.SetSum(start+walformat.FrameNo(i+1), s) })
 	written, err := l.file.WriteVAt(vec, int64(h.FrameOffset(start+1)))
 	clear(vec)
 	clear(list)
@@ -252,7 +234,7 @@ func (l *Log) appendPending() error {
 	if err != nil {
 		return err
 	}
-	l.stats.frames.Add(uint64(n))
+	l.stats.frames.Add(uint64(end - start))
 	l.stats.appendBytes.Add(uint64(written))
 	if unsynced {
 		l.out.file, l.out.every = l.file, appendOutBytes
@@ -271,6 +253,32 @@ func (l *Log) appendPending() error {
 	l.mu.pendingBytes -= bytes
 	l.appendedEnd.Store(uint32(end))
 	return nil
+}
+
+// startFrames returns the headers, without checksums, and the pages of the
+// commits' frames, which follow frame start, and the size of the pages. REQUIRES
+// leadership.
+func (l *Log) startFrames(h *walformat.Header, list []*commit, start walformat.FrameNo) (vec [][]byte, bytes int64) {
+	n := int(list[len(list)-1].end - start)
+	if cap(l.heads) < n*walformat.FrameHeaderSize {
+		l.heads = make([]byte, n*walformat.FrameHeaderSize)
+	}
+	vec, heads, f := l.vec[:0], l.heads[:n*walformat.FrameHeaderSize], start
+	for _, c := range list {
+		for i := range c.frames {
+			f++
+			size := uint32(0)
+			if f == c.end {
+				size = c.dbSize
+			}
+			head := heads[:walformat.FrameHeaderSize]
+			heads = heads[walformat.FrameHeaderSize:]
+			h.StartFrame(head, c.frames[i].Page, size)
+			vec = append(vec, head, c.frames[i].Data)
+		}
+		bytes += c.bytes
+	}
+	return vec, bytes
 }
 
 // needsSyncLocked reports whether a commit at SyncFull up to self is not

@@ -44,17 +44,17 @@ func (w *Writer) Spill(frames []Frame) (walformat.FrameNo, error) {
 		}
 	}
 	h, first := l.hdr.Load(), w.Spilled()+1
-	sum := w.spillSum()
 	heads := make([]byte, len(frames)*walformat.FrameHeaderSize)
 	vec := make([][]byte, 0, 2*len(frames))
 	pages, sums := w.spill.pages, w.spill.sums
 	for _, f := range frames {
 		head := heads[:walformat.FrameHeaderSize]
 		heads = heads[walformat.FrameHeaderSize:]
-		sum = h.EncodeFrame(head, sum, f.Page, 0, f.Data)
+		h.StartFrame(head, f.Page, 0)
 		vec = append(vec, head, f.Data)
-		pages, sums = append(pages, f.Page), append(sums, sum)
+		pages = append(pages, f.Page)
 	}
+	seal(h, w.spillSum(), vec, func(_ int, s walformat.Checksum) { sums = append(sums, s) })
 	w.spill.tried = max(w.spill.tried, w.Spilled()+walformat.FrameNo(len(frames)))
 	n, err := l.file.WriteVAt(vec, int64(h.FrameOffset(first)))
 	if err != nil {

@@ -82,13 +82,22 @@ func FrameSum(order Order, prev Checksum, hdr8, page []byte) Checksum {
 // b[:FrameHeaderSize] and returns the frame's checksum, the seed of the next
 // frame. data is the page's contents, PageSize bytes.
 func (h *Header) EncodeFrame(b []byte, prev Checksum, page PageNo, commit uint32, data []byte) Checksum {
-	f := FrameHeader{Page: page, Commit: commit, Salt1: h.Salt1, Salt2: h.Salt2}
-	binary.BigEndian.PutUint32(b[0:4], uint32(page))
-	binary.BigEndian.PutUint32(b[4:8], commit)
-	f.Sum = FrameSum(h.Order, prev, b[:8], data)
-	f.Encode(b)
-	return f.Sum
+	h.StartFrame(b, page, commit)
+	sum := FrameSum(h.Order, prev, b, data)
+	PutFrameSum(b, sum)
+	return sum
 }
+
+// StartFrame writes the header of a frame of this generation into
+// b[:FrameHeaderSize], all but the checksum, which [PutFrameSum] puts there.
+func (h *Header) StartFrame(b []byte, page PageNo, commit uint32) {
+	f := FrameHeader{Page: page, Commit: commit, Salt1: h.Salt1, Salt2: h.Salt2}
+	f.Encode(b)
+}
+
+// PutFrameSum puts a frame's checksum into its header b. Section 4.1, "WAL File
+// Format".
+func PutFrameSum(b []byte, s Checksum) { s.put(b[16:FrameHeaderSize]) }
 
 // VerifyFrame checks one frame alone, given the checksum stored before it
 // (the log header's for frame 1): salts, page number, checksum, as section
