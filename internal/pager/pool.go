@@ -22,6 +22,7 @@ package pager
 
 import (
 	"math/bits"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -189,6 +190,23 @@ func (p *pool) view(page walformat.PageNo, v coord.Version) []byte {
 		return nil
 	}
 	return e.view()
+}
+
+// oneIn is how many of the pages that would drive out another one do so.
+const oneIn = 8
+
+// welcomes reports whether a page that was only read is to come in: if there is
+// room, or else by chance. What is read often gets its turn soon; a scan of a
+// table that is larger than the pool, or reads all over it, do not pay for
+// exchanging one page for another that is needed as rarely.
+func (p *pool) welcomes(page walformat.PageNo) bool {
+	s := p.set(page)
+	for i := range s.numbers {
+		if s.numbers[i].Load() == 0 {
+			return true
+		}
+	}
+	return rand.Uint32()%oneIn == 0
 }
 
 // put keeps a page that the caller has pinned and goes on using. It may leave

@@ -238,9 +238,8 @@ func (t *Tx) ReadPage(n walformat.PageNo, dst []byte) error {
 	if err := t.check(n); err != nil {
 		return err
 	}
-	if t.inFileOnly(n) && t.s.log.Cached() {
-		// What the system keeps of the file need not be in the pool too.
-		return t.s.log.ReadPage(t.st, 0, n, dst)
+	if t.inBase(n) && t.dirty[n] == nil && t.spilled[n] == 0 {
+		return t.readBase(n, dst)
 	}
 	p, e, err := t.look(n)
 	copy(dst, p)
@@ -248,13 +247,35 @@ func (t *Tx) ReadPage(n walformat.PageNo, dst []byte) error {
 	return err
 }
 
-// inFileOnly reports whether page n is to be read from the database file: it is
-// not this transaction's own, and not in the log as the snapshot has it.
-func (t *Tx) inFileOnly(n walformat.PageNo) bool {
+// readBase fills dst with page n as the snapshot has it.
+func (t *Tx) readBase(n walformat.PageNo, dst []byte) error {
+	f, v := t.st.Index.Version(n, t.st.MaxFrame)
 	if t.inFile() {
-		return true
+		f = 0
 	}
-	return t.dirty[n] == nil && t.spilled[n] == 0 && t.inBase(n) && t.st.Index.Lookup(n, t.st.MaxFrame) == 0
+	if f == 0 && t.s.log.Cached() {
+		// What the system keeps of the file need not be in the pool too.
+		return t.s.log.ReadPage(t.st, 0, n, dst)
+	}
+	pool := t.s.pool()
+	if e := pool.pin(n, v); e != nil {
+		copy(dst, e.data)
+		e.unpin()
+		return nil
+	}
+	if err := t.s.log.ReadPage(t.st, f, n, dst); err != nil {
+		return err
+	}
+	// The system keeps pages of the database file too; those of the log cost a
+	// checksum each time.
+	if f != 0 || pool.welcomes(n) {
+		data := getPage(len(dst))
+		copy(data, dst)
+		e := newPoolPage(n, v, data)
+		pool.put(e)
+		e.unpin()
+	}
+	return nil
 }
 
 // ReadHeader fills dst with page 1 from offset off on, as a SQLite in rollback
