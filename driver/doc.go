@@ -108,6 +108,10 @@
 // functions, hooks, and the backup API. FTS5 and R*Tree are there. This SQLite
 // is built with foreign keys on, and does not take "double quoted" strings.
 //
+// A connection that reads again and again keeps a statement of its own open,
+// PRAGMA main.schema_version, which a trace and an authorizer see. It is reset
+// before anything but a SELECT runs, and before [Conn] is given out.
+//
 // Each connection has its own SQLite heap, which also holds the undo journal of
 // its transaction (the old content of each page it changes). [WithMaxMemory]
 // limits it; a statement that needs more fails with [sqlite3.NOMEM] and the

@@ -102,13 +102,64 @@ func TestKeptSnapshotIsInNobodysWay(t *testing.T) {
 	}
 }
 
+// With a second database attached nothing is kept: neither file's snapshot
+// outlives the statement that read it.
+func TestNothingIsKeptBesideAttached(t *testing.T) {
+	_, c := keepDB(t)
+	path := filepath.Join(t.TempDir(), "other.db")
+	other := openAt(t, path, "_busy_timeout=0")
+	mustExec(t, other, "CREATE TABLE u(x); INSERT INTO u VALUES(0)")
+	mustExec(t, c, "CREATE TEMP TABLE w AS SELECT 8 AS x")
+	for i := 1; i < 4; i++ {
+		keeping(t, c)
+		for range 4 {
+			want(t, "a temporary table", get[int](t, c, "SELECT x FROM w"), 8)
+		}
+		want(t, "lock with a temporary table", lockOf(t, c), vfs.LOCK_SHARED)
+		mustExec(t, c, "ATTACH ? AS b", path)
+		for range 4 {
+			get[int](t, c, "SELECT count(*) FROM t")
+			want(t, "the attached table", get[int](t, c, "SELECT max(x) FROM b.u"), i-1)
+			want(t, "lock of main", lockOf(t, c), vfs.LOCK_NONE)
+		}
+		mustExec(t, other, "INSERT INTO u VALUES(?)", i)
+		var n [3]int
+		if err := other.QueryRow("PRAGMA wal_checkpoint(TRUNCATE)").Scan(&n[0], &n[1], &n[2]); err != nil || n[0] != 0 {
+			t.Errorf("a truncating checkpoint of the attached database: %d, %v", n, err)
+		}
+		want(t, "the attached table after a commit", get[int](t, c, "SELECT max(x) FROM b.u"), i)
+		mustExec(t, c, "DETACH b")
+	}
+}
+
+// A function that attaches a database in the middle of a kept read.
+func TestAttachInsideKeptRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "other.db")
+	other := openAt(t, path, "_busy_timeout=0")
+	mustExec(t, other, "CREATE TABLE u(x); INSERT INTO u VALUES(0)")
+	_, c := keepDB(t, WithInit(func(c *sqlite3.Conn) error {
+		return c.CreateFunction("att", 1, 0, func(ctx sqlite3.Context, arg ...sqlite3.Value) {
+			if err := c.Exec("ATTACH '" + arg[0].Text() + "' AS b"); err != nil {
+				ctx.ResultError(err)
+			}
+		})
+	}))
+	keeping(t, c)
+	get[sql.NullInt64](t, c, "SELECT att(?)", path)
+	for i := range 3 {
+		want(t, "the attached table", get[int](t, c, "SELECT max(x) FROM b.u"), i)
+		mustExec(t, other, "INSERT INTO u VALUES(?)", i+1)
+	}
+	want(t, "lock of main", lockOf(t, c), vfs.LOCK_NONE)
+}
+
 // What is refused while a statement is open must not be refused because of the
 // keeper's.
 func TestKeptSnapshotIsDropped(t *testing.T) {
 	db, c := keepDB(t)
 	for _, sql := range []string{
 		"VACUUM", "BEGIN; INSERT INTO t(v) VALUES(2); COMMIT", "BEGIN IMMEDIATE; ROLLBACK",
-		"ATTACH ':memory:' AS a", "CREATE TABLE a.u(x)", "DETACH a", "CREATE INDEX i ON t(v)", "DROP INDEX i",
+		"ATTACH ':memory:' AS a; CREATE TABLE a.u(x); DETACH a", "CREATE INDEX i ON t(v)", "DROP INDEX i",
 		"REINDEX", "ANALYZE", "SAVEPOINT s; RELEASE s", "PRAGMA user_version=3", "PRAGMA journal_mode=WAL",
 		"PRAGMA foreign_keys=OFF", "PRAGMA incremental_vacuum", "INSERT INTO t(v) VALUES(5) RETURNING v",
 	} {

@@ -35,6 +35,10 @@ const keepAgain = 2
 //	End     when it has been reset
 //	Drop    before anything else that SQLite does for the connection
 //
+// It keeps nothing while other databases are attached: as long as a statement is
+// open, SQLite ends the read transaction of none of them, and those that the
+// plain reads begin there would stay, with their marks and their old snapshots.
+//
 // Invariants:
 //
 //  1. A read that begins while no other one runs sees the state that is
@@ -81,7 +85,7 @@ func (k *Keeper) Begin() {
 	}
 	again := false
 	if k.on {
-		if k.file.resume() {
+		if !k.attached() && k.file.resume() {
 			k.gained++
 			return
 		}
@@ -95,11 +99,12 @@ func (k *Keeper) Begin() {
 	k.last = now
 }
 
-// keep begins a keeping, unless SQLite is in a transaction, or has attached
-// another database: that would then stay locked after a read too, and its
-// snapshot would not be looked at here.
+// attached reports whether there are databases beside main and temp.
+func (k *Keeper) attached() bool { return k.conn.DBName(2) != "" }
+
+// keep begins a keeping, unless SQLite is in a transaction.
 func (k *Keeper) keep() {
-	if k.file.lock != vfs.LOCK_NONE || !k.conn.GetAutocommit() || k.conn.DBName(2) != "" {
+	if k.file.lock != vfs.LOCK_NONE || k.attached() || !k.conn.GetAutocommit() {
 		return
 	}
 	if k.stmt == nil {

@@ -1,0 +1,76 @@
+// Reading the database file through a mapping, on a real disk.
+
+package pager
+
+import (
+	"bytes"
+	"path/filepath"
+	"testing"
+
+	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/internal/wal"
+	"github.com/walnutdb/walnut/internal/walformat"
+)
+
+// put commits pages 2 to last, full of b.
+func put(t *testing.T, s *Store, last uint32, b byte) {
+	t.Helper()
+	tx := begin(t, s)
+	for n := uint32(2); n <= last; n++ {
+		if err := tx.WritePage(walformat.PageNo(n), bytes.Repeat([]byte{b}, tx.PageSize())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(ctx, CommitOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSnapshotsThroughMapping(t *testing.T) {
+	s, err := Open(filepath.Join(t.TempDir(), "db"), Options{FS: disk.OS()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { closeStore(t, s) }()
+	if !s.log.Cached() {
+		t.Skip("files are not mapped here")
+	}
+	// all reads every page often enough to come from the mapping.
+	all := func(tx *Tx, last uint32, b byte) {
+		t.Helper()
+		p := make([]byte, tx.PageSize())
+		for range 3 {
+			for n := uint32(2); n <= last; n++ {
+				if err := tx.ReadPage(walformat.PageNo(n), p); err != nil || !bytes.Equal(p, bytes.Repeat([]byte{b}, len(p))) {
+					t.Fatalf("page %d reads %q…, %v; want %q", n, p[0], err, b)
+				}
+			}
+		}
+	}
+	const last = 400
+	put(t, s, last, 'a')
+	for _, b := range []byte("bcd") {
+		if _, err := s.log.Checkpoint(ctx, wal.Truncate, wal.CheckpointOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		old := s.BeginRead()
+		if !old.inFile() {
+			t.Fatal("the reader does not read the file")
+		}
+		all(old, last, b-1)
+		p := make([]byte, old.PageSize())
+		if n := testing.AllocsPerRun(100, func() { _ = old.ReadPage(7, p) }); n != 0 {
+			t.Errorf("%v allocations a page", n)
+		}
+		put(t, s, last/2, b) // half in the log, half in the file
+		now := s.BeginRead()
+		all(now, last/2, b)
+		if err := now.ReadPage(last, p); err != nil || p[0] != b-1 {
+			t.Errorf("a page that is in the file only: %q, %v", p[0], err)
+		}
+		all(old, last, b-1)
+		old.End()
+		now.End()
+		put(t, s, last, b)
+	}
+}
