@@ -32,7 +32,7 @@ func TestSnapshotsThroughMapping(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { closeStore(t, s) }()
-	if !s.log.Cached() {
+	if !s.log.Cached(2) {
 		t.Skip("files are not mapped here")
 	}
 	// all reads every page often enough to come from the mapping.

@@ -253,7 +253,7 @@ func (t *Tx) readBase(n walformat.PageNo, dst []byte) error {
 	if t.inFile() {
 		f = 0
 	}
-	if f == 0 && t.s.log.Cached() {
+	if f == 0 && t.s.log.Cached(n) {
 		// What the system keeps of the file need not be in the pool too.
 		return t.s.log.ReadPage(t.st, 0, n, dst)
 	}

@@ -50,6 +50,11 @@ func (f *file) Pragma(name, value string) (string, error) {
 			f.store.Log().SetSizeLimit(n)
 		}
 		return strconv.FormatInt(f.store.Log().SizeLimit(), 10), nil
+	case "mmap_size":
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+			f.store.Log().SetMapLimit(n)
+		}
+		return strconv.FormatInt(f.store.Log().MapLimit(), 10), nil
 	case "synchronous":
 		// SQLite keeps its own copy, which decides whether it calls Sync.
 		if f.conn == nil || f.conn.GetAutocommit() {

@@ -127,6 +127,30 @@ func TestAutoCheckpointPragma(t *testing.T) {
 	sound(t, c, path)
 }
 
+// TestMmapSizePragma: the limit holds for all connections, and what is read does
+// not depend on it.
+func TestMmapSizePragma(t *testing.T) {
+	path := newFile(t)
+	db := open(t, path, "")
+	a, b := conn(t, db), conn(t, db)
+	exec1(t, a, "PRAGMA cache_size=1; CREATE TABLE t(x); WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n WHERE i<300) INSERT INTO t SELECT zeroblob(2000) FROM n")
+	get(t, a, "PRAGMA wal_checkpoint(TRUNCATE)")
+	all := get(t, a, "PRAGMA mmap_size")
+	limits := []string{"0", "65536", "0"}
+	if all == "0" {
+		limits = []string{"0"} // files are not mapped here
+	}
+	for _, limit := range limits {
+		wantQuery(t, a, "PRAGMA mmap_size="+limit, limit)
+		wantQuery(t, b, "PRAGMA mmap_size", limit)
+		for range 3 {
+			wantQuery(t, b, "SELECT count(*), sum(length(x)) FROM t", "300|600000")
+		}
+	}
+	wantQuery(t, b, "PRAGMA mmap_size=-1", all)
+	sound(t, a, path)
+}
+
 // TestHeaderPragmas: values in the header of page 1, and data_version, which
 // tells of commits by others only.
 func TestHeaderPragmas(t *testing.T) {

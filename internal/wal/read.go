@@ -27,7 +27,7 @@ func (l *Log) ReadPage(st *coord.State, f walformat.FrameNo, n walformat.PageNo,
 // zero: a page that was never written.
 func (l *Log) readDB(n walformat.PageNo, dst []byte) error {
 	off := int64(n-1) * int64(len(dst))
-	if l.mapped != nil && l.mapped.ReadMapped(dst, off) {
+	if l.mapped != nil && off < l.mapLimit.Load() && l.mapped.ReadMapped(dst, off) {
 		return nil
 	}
 	k, err := l.cfg.DB.ReadAt(dst, off)
@@ -38,9 +38,11 @@ func (l *Log) readDB(n walformat.PageNo, dst []byte) error {
 	return nil
 }
 
-// Cached reports whether reading the database file is so fast, after the first
-// time, that its pages need no other cache.
-func (l *Log) Cached() bool { return l.mapped != nil && l.mapped.Mappable() }
+// Cached reports whether reading page n from the database file is so fast, after
+// the first time, that it needs no other cache.
+func (l *Log) Cached(n walformat.PageNo) bool {
+	return l.mapped != nil && int64(n-1)*int64(l.PageSize()) < l.mapLimit.Load() && l.mapped.Mappable()
+}
 
 // readFrame reads frame f, which holds page n, from memory if it is not
 // appended yet.

@@ -105,6 +105,7 @@ func (r *Recovered) Start(cfg Config) (*Log, error) {
 	l.pageSize.Store(int32(cfg.PageSize))
 	l.sizeLimit.Store(-1)
 	l.mapped, _ = cfg.DB.(disk.Mapper)
+	l.SetMapLimit(DefaultMapLimit)
 	if cow, ok := cfg.FS.(disk.CopyOnWriter); ok {
 		l.copyOnWrite = cow.CopyOnWrite(l.dir)
 	}

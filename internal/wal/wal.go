@@ -123,8 +123,10 @@ type Log struct {
 	path string
 	co   *coord.InProcess
 
-	// mapped is the database file, if it has that power; else nil.
-	mapped disk.Mapper
+	// mapped is the database file, if it has that power; else nil. Its first
+	// mapLimit bytes are read through it.
+	mapped   disk.Mapper
+	mapLimit atomic.Int64
 
 	// pageSize of the database. Changes only while the database is empty,
 	// under the writer's place.
@@ -273,6 +275,27 @@ func (l *Log) SizeLimit() int64 { return l.sizeLimit.Load() }
 
 // SetSizeLimit sets it, for all connections.
 func (l *Log) SetSizeLimit(bytes int64) { l.sizeLimit.Store(max(bytes, -1)) }
+
+// DefaultMapLimit is how much of a database file is read from a mapping, where
+// files can be mapped: all of it, as far as SQLite's databases go in practice.
+const DefaultMapLimit = 1 << 40
+
+// MapLimit is how many bytes of the database file, from its beginning, may be
+// read from a mapping; 0 if none.
+func (l *Log) MapLimit() int64 {
+	if l.mapped == nil {
+		return 0
+	}
+	return l.mapLimit.Load()
+}
+
+// SetMapLimit sets it, for all connections; a negative value is the default.
+func (l *Log) SetMapLimit(bytes int64) {
+	if bytes < 0 {
+		bytes = DefaultMapLimit
+	}
+	l.mapLimit.Store(bytes)
+}
 
 // PageSize of the database in bytes.
 func (l *Log) PageSize() int { return int(l.pageSize.Load()) }
