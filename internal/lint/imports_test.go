@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"internal/pager":              {"disk", "internal/coord", "internal/wal", "internal/walformat"},
 	"internal/wal":                {"disk", "internal/coord", "internal/walformat"},
 	"internal/coord":              {"disk", "internal/walformat"},
+	"internal/coord/coordtest":    {"internal/coord", "internal/schedule", "internal/walformat"},
 	"disk":                        {"disk/internal/paged", "disk/internal/rangelock", "golang.org/x/sys"},
 	"disk/faultdisk":              {"disk", "disk/internal/paged", "disk/internal/rangelock"},
 	"disk/disktest":               {"disk"},
