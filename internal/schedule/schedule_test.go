@@ -113,7 +113,7 @@ func TestStatesSurviveReduction(t *testing.T) {
 				}
 				var state func() uint64
 				if known {
-					state = func() uint64 { return uint64(x+10*y+100*z+1000*pc[0]+10000*pc[1]+100000*pc[2]) }
+					state = func() uint64 { return uint64(x + 10*y + 100*z + 1000*pc[0] + 10000*pc[1] + 100000*pc[2]) }
 				}
 				i := s.Pick(steps, state)
 				if i < 0 {

@@ -118,7 +118,7 @@ type Log struct {
 	dir string
 	// path of the log file.
 	path string
-	co   *coord.InProcess
+	co   coord.Coordinator
 
 	// pageSize of the database. Changes only while the database is empty,
 	// under the writer's place.

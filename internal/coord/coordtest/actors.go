@@ -147,7 +147,7 @@ type scenario struct {
 	// coarse: looking at the slots 1 to 4 is one step, and so is giving up a
 	// claim.
 	coarse bool
-	// long: not with -short.
+	// long: not with -short, nor under the race detector.
 	long bool
 	// setup brings about what is there at the beginning.
 	setup func(w *world)

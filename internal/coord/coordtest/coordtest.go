@@ -111,7 +111,7 @@ func Run(t *testing.T, b Backend) {
 		t.Run(rule.name, func(t *testing.T) { rule.run(t, b) })
 	}
 	for _, sc := range scenarios {
-		if sc.long && testing.Short() {
+		if sc.long && (testing.Short() || schedule.RaceDetector) {
 			continue
 		}
 		t.Run(sc.name, func(t *testing.T) { explore(t, b, sc) })

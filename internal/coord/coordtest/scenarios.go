@@ -40,8 +40,8 @@ var scenarios = []scenario{
 	// Readers beside a checkpoint and a restart, at every access to a slot.
 	{name: "reader, checkpoint", setup: commits(1), actors: []role{{"reader", reader}, {"checkpoint", passive}}},
 	{name: "reader, restart and commit", setup: copied(2), actors: []role{{"reader", reader}, {"writer", writer}}},
-	{name: "reader, TRUNCATE", setup: commits(1), actors: []role{{"reader", reader}, {"TRUNCATE", truncator}}},
-	{name: "reader, checkpoint, restart, commit", setup: commits(1), actors: []role{{"reader", reader}, {"circle", circle}}},
+	{name: "reader, TRUNCATE", long: true, setup: commits(1), actors: []role{{"reader", reader}, {"TRUNCATE", truncator}}},
+	{name: "reader, checkpoint, restart, commit", long: true, setup: commits(1), actors: []role{{"reader", reader}, {"circle", circle}}},
 
 	// The same with more actors.
 	{name: "reader, writer, checkpoint", coarse: true, setup: commits(1),
