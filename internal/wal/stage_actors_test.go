@@ -98,9 +98,13 @@ func abandons(p *player) error {
 func checkpoints(mode CheckpointMode) func(p *player) error {
 	return func(p *player) error {
 		p.step(mode.String())
+		gen := p.published().Gen
 		r, err := p.Checkpoint(context.Background(), mode, CheckpointOptions{})
 		if err == nil && r.Busy && mode != Passive {
 			err = fmt.Errorf("%s: busy, because of %s", mode, r.WaitedFor)
+		}
+		if err == nil && mode >= Restart && p.published().Gen == gen {
+			err = fmt.Errorf("%s: no new generation", mode)
 		}
 		return err
 	}

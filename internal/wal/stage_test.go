@@ -131,6 +131,7 @@ func (c onCoord) step(at string) {
 
 func (c onCoord) SafeFrame(t walformat.FrameNo) (walformat.FrameNo, bool) {
 	c.step("look for the safe frame")
+	defer c.step("has found the safe frame")
 	return c.Coordinator.SafeFrame(t)
 }
 
@@ -375,16 +376,20 @@ func (s *stage) checkCrashes(published coord.CommitSeq) {
 	if s.Failed() != nil {
 		cached = s.acked // the failed sync may have dropped what was in the cache
 	}
-	for _, c := range []struct {
+	type crash struct {
 		what  string
 		d     *faultdisk.Disk
 		least coord.CommitSeq
-	}{
+	}
+	crashes := []crash{
 		{"a killed process", s.d.Kill(1), cached},
 		{"a power failure that keeps nothing", s.d.CrashKeepNone(), s.acked},
 		{"a power failure that keeps all", s.d.CrashKeepAll(), s.acked},
-		{"a power failure", s.d.Crash(int64(s.search.Visited)), s.acked},
-	} {
+	}
+	for i := range 4 {
+		crashes = append(crashes, crash{"a power failure", s.d.Crash(int64(4*s.search.Visited + i)), s.acked})
+	}
+	for _, c := range crashes {
 		got, err := recovered(c.d)
 		if err != nil {
 			s.failf("after %s: %v", c.what, err)

@@ -112,6 +112,11 @@ func reader(a *actor) {
 	a.endRead(v)
 }
 
+// leaver ends the read that the setup began.
+func leaver(a *actor) {
+	a.endRead(a.w.views[0])
+}
+
 // place asks for the writer's place and waits for it; false if it was refused.
 func (a *actor) place(kind coord.RequestKind, base coord.CommitSeq) bool {
 	r := a.ask(kind, base)

@@ -27,6 +27,20 @@ func behind(w *world) {
 	w.commit()
 }
 
+// leaving has a reader of the only commit, which leaves as an actor.
+func leaving(w *world) {
+	w.commit()
+	w.hold()
+}
+
+// crowdedButOne has old readers on three marks.
+func crowdedButOne(w *world) {
+	for range 3 {
+		w.commit()
+		w.hold()
+	}
+}
+
 // crowded has four old readers on four marks, and one more commit.
 func crowded(w *world) {
 	for range 4 {
@@ -68,6 +82,11 @@ var scenarios = []scenario{
 		actors: []role{{"PASSIVE", passive}, {"FULL", full}, {"TRUNCATE", truncator}}},
 	{name: "reader, committer, TRUNCATE", coarse: true, long: true, setup: commits(1),
 		actors: []role{{"reader", reader}, {"committer", committer}, {"TRUNCATE", truncator}}},
+
+	{name: "reader leaves, reader, restart and commit", coarse: true, setup: leaving,
+		actors: []role{{"leaver", leaver}, {"reader", reader}, {"circle", circle}}},
+	{name: "readers on all marks but one, keeper, reader, checkpoint", coarse: true, long: true, setup: crowdedButOne,
+		actors: []role{{"keeper", keeper}, {"reader", reader}, {"checkpoint", passive}}},
 
 	// The queue.
 	{name: "queue", coarse: true,
