@@ -212,6 +212,10 @@ type Stats struct {
 	LogSyncs, DatabaseSyncs uint64
 	// FramesWritten and BytesAppended went to the log.
 	FramesWritten, BytesAppended uint64
+	// Spills are the times that a transaction outgrew its memory bound
+	// (Options.TxBytes) and wrote pages to the log before its end;
+	// SpilledFrames are the frames of them, which FramesWritten counts too.
+	Spills, SpilledFrames uint64
 	// Checkpoints copied PagesBackfilled pages; CheckpointErrors failed.
 	Checkpoints, PagesBackfilled, CheckpointErrors uint64
 	// Restarts of the log; LogExtensions are the times it was filled ahead.
@@ -233,6 +237,7 @@ func (db *DB) Stats() Stats {
 		Commits:          s.Commits, Groups: s.Groups, MaxGroup: s.MaxGroup,
 		LogSyncs: s.LogSyncs, DatabaseSyncs: s.DBSyncs,
 		FramesWritten: s.Frames, BytesAppended: s.AppendBytes,
+		Spills: s.Spills, SpilledFrames: s.SpilledFrames,
 		Checkpoints: s.Checkpoints, PagesBackfilled: s.BackfilledPages, CheckpointErrors: s.CheckpointErrors,
 		Restarts: s.Restarts, LogExtensions: s.Extensions, Failed: s.Failed,
 	}

@@ -135,3 +135,50 @@ func spillHistory(t *testing.T, seed uint64) {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
 }
+
+// TestSpillStats: a transaction within its bound spills nothing; a larger one is
+// counted, whether it commits or not.
+func TestSpillStats(t *testing.T) {
+	ctx := context.Background()
+	const bound = 8 // pages
+	db, err := walnut.Open("/a.db", &walnut.Options{FS: disk.NewMem(), PageSize: 512, TxBytes: 512 * bound})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	write := func(pages int, end func(tx *walnut.Tx) error) walnut.Stats {
+		t.Helper()
+		before := db.Stats()
+		tx, err := db.Begin(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range pages {
+			if _, err := tx.Write(walnut.PageNo(n + 2)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := end(tx); err != nil {
+			t.Fatal(err)
+		}
+		s := db.Stats()
+		s.Spills, s.SpilledFrames, s.FramesWritten = s.Spills-before.Spills, s.SpilledFrames-before.SpilledFrames, s.FramesWritten-before.FramesWritten
+		return s
+	}
+	commit := func(tx *walnut.Tx) error { return tx.Commit(ctx) }
+	rollback := func(tx *walnut.Tx) error { return tx.Rollback() }
+	if s := write(bound-1, commit); s.Spills != 0 || s.SpilledFrames != 0 {
+		t.Errorf("%d spills of %d frames within the bound", s.Spills, s.SpilledFrames)
+	}
+	for _, end := range []func(*walnut.Tx) error{commit, rollback} {
+		// Each spill takes as many pages as the bound allows, but never page 1.
+		s := write(4*bound, end)
+		if s.Spills < 3 || s.SpilledFrames > s.FramesWritten || s.SpilledFrames < 3*(bound-1) || s.SpilledFrames > 4*bound {
+			t.Errorf("%d spills of %d frames, %d frames written, for %d pages with a bound of %d", s.Spills, s.SpilledFrames, s.FramesWritten, 4*bound, bound)
+		}
+	}
+}

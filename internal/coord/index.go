@@ -1,7 +1,8 @@
 // The frame index of one generation: which frame holds the newest version of a
 // page, and the frame before it; and the names of page versions, for caches.
 //
-//	table   page  -> newest frame            4 bytes a slot, open addressing
+//	table   page  -> newest frame            4 bytes a slot, open addressing, at
+//	                                         least 58% full once it has grown
 //	frames  frame -> page, previous frame,   16 bytes each, in chunks of 4096
 //	                 stored checksum         that never move
 //	older   page  -> version in the file     of pages changed in earlier
@@ -19,6 +20,7 @@
 package coord
 
 import (
+	"math/bits"
 	"sync/atomic"
 
 	"github.com/walnutdb/walnut/internal/walformat"
@@ -34,7 +36,6 @@ type indexEntry struct {
 
 type indexTable struct {
 	slots []atomic.Uint32 // newest frame of a page; 0 is empty
-	shift uint            // 64 - log2(len(slots))
 }
 
 // Index is the frame index of one generation.
@@ -65,13 +66,19 @@ func (x *Index) Next(gen Generation, base walformat.Checksum) *Index {
 
 func newIndex(gen Generation, base walformat.Checksum, older *versions) *Index {
 	x := &Index{gen: gen, base: base, older: older}
-	x.table.Store(newIndexTable(6))
+	x.table.Store(newIndexTable(64))
 	x.frames.Store(new([]*[indexChunk]indexEntry))
 	return x
 }
 
-func newIndexTable(bits uint) *indexTable {
-	return &indexTable{slots: make([]atomic.Uint32, 1<<bits), shift: 64 - bits}
+func newIndexTable(slots int) *indexTable {
+	return &indexTable{slots: make([]atomic.Uint32, slots)}
+}
+
+// first is where the search for page begins.
+func (t *indexTable) first(page walformat.PageNo) int {
+	i, _ := bits.Mul64(uint64(page)*0x9E3779B97F4A7C15, uint64(len(t.slots)))
+	return int(i)
 }
 
 func hashPage(page walformat.PageNo, shift uint) uint64 {
@@ -80,13 +87,15 @@ func hashPage(page walformat.PageNo, shift uint) uint64 {
 
 // find returns the slot of page, or the empty one where it belongs.
 func (x *Index) find(t *indexTable, page walformat.PageNo) *atomic.Uint32 {
-	i := hashPage(page, t.shift)
+	i := t.first(page)
 	for {
 		s := &t.slots[i]
 		if f := s.Load(); f == 0 || x.entry(walformat.FrameNo(f)).page == page {
 			return s
 		}
-		i = (i + 1) & uint64(len(t.slots)-1)
+		if i++; i == len(t.slots) {
+			i = 0
+		}
 	}
 }
 
@@ -118,8 +127,10 @@ func (x *Index) Add(page walformat.PageNo, f walformat.FrameNo) {
 	}
 }
 
+// grow makes the table half as large again: doubling it would leave it less
+// than half full, and cost more than 8 bytes a page.
 func (x *Index) grow(t *indexTable) {
-	n := newIndexTable(64 - t.shift + 1)
+	n := newIndexTable(len(t.slots) + len(t.slots)/2)
 	for i := range t.slots {
 		if f := t.slots[i].Load(); f != 0 {
 			x.find(n, x.entry(walformat.FrameNo(f)).page).Store(f)

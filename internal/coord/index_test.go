@@ -5,7 +5,9 @@ package coord
 import (
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"unsafe"
 
 	"github.com/walnutdb/walnut/internal/walformat"
 )
@@ -143,4 +145,27 @@ func TestIndexReaders(t *testing.T) {
 	}
 	publish(c, frames)
 	wg.Wait()
+}
+
+// TestIndexMemory: a frame costs no more than 24 bytes, whether each has a page
+// of its own or pages come again; the odd chunk and the directory included.
+func TestIndexMemory(t *testing.T) {
+	const frames, bound = 1 << 20, 24
+	for name, pages := range map[string]uint32{
+		"a page for each frame": frames, "not all new": 600_000, "few pages": 1000,
+	} {
+		x := NewIndex(1, walformat.Checksum{})
+		for f := range uint32(frames) {
+			x.Add(walformat.PageNo(f%pages+1), walformat.FrameNo(f+1))
+		}
+		dir := *x.frames.Load()
+		bytes := cap(dir)*int(unsafe.Sizeof(dir[0])) +
+			len(dir)*int(unsafe.Sizeof(*dir[0])) +
+			cap(x.table.Load().slots)*int(unsafe.Sizeof(atomic.Uint32{})) +
+			len(x.older.table.Load().slots)*int(unsafe.Sizeof(versionSlot{}))
+		t.Logf("%s: %.1f bytes a frame", name, float64(bytes)/frames)
+		if bytes > bound*frames {
+			t.Errorf("%s: %d bytes for %d frames, more than %d each", name, bytes, frames, bound)
+		}
+	}
 }

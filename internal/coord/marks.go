@@ -69,10 +69,48 @@ func (s *slot) leave() {
 	}
 }
 
+// part is what one step of this file touches, as bits: the slots by their
+// number, and the published state.
+type part uint8
+
+const (
+	partFile      part = 1 << 0
+	partLog       part = 1<<NumMarks - 1<<1
+	partPublished part = 1 << NumMarks
+)
+
 type marks struct {
+	// hook, if a test has set it, is called before each step that others can
+	// come between, with what that step reads and writes; retry says that
+	// nothing will be different until somebody writes what is read. It is nil
+	// otherwise, and set before the first use.
+	hook func(reads, writes part, retry bool)
 	file [fileCounts]slot
 	// log has slots 1 to 4, by their number.
 	log [NumMarks]slot
+}
+
+func (m *marks) step(reads, writes part) {
+	if m.hook != nil {
+		m.hook(reads, writes, false)
+	}
+}
+
+// pause lets others go on before the next attempt.
+func (m *marks) pause() {
+	if m.hook != nil {
+		m.hook(partPublished|partLog, 0, true)
+		return
+	}
+	runtime.Gosched()
+}
+
+// part of slot k.
+func (k Mark) part() part {
+	if k < 0 {
+		return partFile
+	}
+	return 1 << k
 }
 
 func (m *marks) slot(k Mark) *slot {
@@ -88,6 +126,7 @@ func (m *marks) slot(k Mark) *slot {
 func (m *marks) takeFile() Mark {
 	var here byte
 	i := int(uintptr(unsafe.Pointer(&here)) >> 11 % fileCounts)
+	m.step(0, partFile)
 	m.file[i].v.Add(slotReader)
 	return Mark(-1 - i)
 }
@@ -96,6 +135,7 @@ func (m *marks) takeFile() Mark {
 // reader that is missed has not yet looked for the second time whether the
 // published state is still the one that it loaded.
 func (m *marks) inFile() (n int) {
+	m.step(partFile, 0)
 	for i := range m.file {
 		n += slotReaders(m.file[i].v.Load())
 	}
@@ -109,6 +149,7 @@ func (m *marks) take(max walformat.FrameNo) Mark {
 		best, bestV := NoMark, uint64(0)
 		free, freeV := NoMark, uint64(0)
 		for i := Mark(1); i < NumMarks; i++ {
+			m.step(i.part(), 0)
 			v := m.log[i].v.Load()
 			if slotIsClaimed(v) {
 				continue
@@ -125,14 +166,17 @@ func (m *marks) take(max walformat.FrameNo) Mark {
 		}
 		switch {
 		case best != NoMark && slotValue(bestV) == max:
+			m.step(best.part(), best.part())
 			if m.log[best].join(bestV) {
 				return best
 			}
 		case free != NoMark:
+			m.step(free.part(), free.part())
 			if m.log[free].raise(freeV, max) {
 				return free
 			}
 		case best != NoMark:
+			m.step(best.part(), best.part())
 			if m.log[best].join(bestV) {
 				return best
 			}
@@ -149,7 +193,8 @@ func (m *marks) safe(t walformat.FrameNo) (walformat.FrameNo, bool) {
 	if m.inFile() > 0 {
 		return 0, false
 	}
-	for i := 1; i < NumMarks; i++ {
+	for i := Mark(1); i < NumMarks; i++ {
+		m.step(i.part(), 0)
 		if v := m.log[i].v.Load(); slotReaders(v) > 0 && slotValue(v) < t {
 			t = slotValue(v)
 		}
@@ -158,12 +203,14 @@ func (m *marks) safe(t walformat.FrameNo) (walformat.FrameNo, bool) {
 }
 
 func (m *marks) claim() bool {
-	for i := 1; i < NumMarks; i++ {
+	for i := Mark(1); i < NumMarks; i++ {
+		m.step(i.part(), i.part())
 		v := m.log[i].v.Load()
 		if slotReaders(v) == 0 && !slotIsClaimed(v) && m.log[i].v.CompareAndSwap(v, slotClaimed) {
 			continue
 		}
-		for j := 1; j < i; j++ {
+		for j := Mark(1); j < i; j++ {
+			m.step(0, j.part())
 			m.log[j].v.Store(0)
 		}
 		return false
@@ -172,7 +219,8 @@ func (m *marks) claim() bool {
 }
 
 func (m *marks) release() {
-	for i := 1; i < NumMarks; i++ {
+	for i := Mark(1); i < NumMarks; i++ {
+		m.step(0, i.part())
 		m.log[i].v.Store(0)
 	}
 }
@@ -180,6 +228,7 @@ func (m *marks) release() {
 // BeginRead implements [Coordinator].
 func (c *InProcess) BeginRead() (Mark, *State) {
 	for {
+		c.marks.step(partPublished, 0)
 		st := c.published.Load()
 		m := NoMark
 		if st.MaxFrame == st.NBackfill {
@@ -191,17 +240,19 @@ func (c *InProcess) BeginRead() (Mark, *State) {
 		// state and taking the mark: a checkpoint that loaded its target
 		// later has seen the mark, and a restart cannot have begun.
 		if m != NoMark {
+			c.marks.step(partPublished, 0)
 			if c.published.Load() == st {
 				return m, st
 			}
-			c.marks.slot(m).leave()
+			c.EndRead(m)
 		}
-		runtime.Gosched()
+		c.marks.pause()
 	}
 }
 
 // Pin implements [Coordinator].
 func (c *InProcess) Pin(max walformat.FrameNo) Mark {
+	c.marks.step(partPublished, 0)
 	if st := c.published.Load(); st.MaxFrame == max && st.NBackfill == max {
 		return c.marks.takeFile()
 	}
@@ -209,13 +260,14 @@ func (c *InProcess) Pin(max walformat.FrameNo) Mark {
 		if m := c.marks.take(max); m != NoMark {
 			return m
 		}
-		runtime.Gosched()
+		c.marks.pause()
 	}
 }
 
 // EndRead implements [Coordinator].
 func (c *InProcess) EndRead(m Mark) {
 	if m != NoMark {
+		c.marks.step(0, m.part())
 		c.marks.slot(m).leave()
 	}
 }

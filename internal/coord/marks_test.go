@@ -1,12 +1,9 @@
-// Read marks: which slot a reader takes, what a checkpoint may copy beside it,
-// and that a restart and a reader never both believe to be first.
+// Read marks: what of them only this implementation can be asked. The rules are
+// in package coordtest.
 
 package coord
 
 import (
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/walnutdb/walnut/internal/walformat"
@@ -23,80 +20,11 @@ func publish(c *InProcess, max walformat.FrameNo) {
 	c.Publish(func(s *State) bool { s.MaxFrame, s.Seq = max, CommitSeq(max); return true })
 }
 
-func backfill(c *InProcess, n walformat.FrameNo) {
-	c.Publish(func(s *State) bool { s.NBackfill = n; return true })
-}
-
-func wantSafe(t *testing.T, c *InProcess, target, safe walformat.FrameNo, ok bool) {
-	t.Helper()
-	if f, o := c.SafeFrame(target); f != safe && ok || o != ok {
-		t.Fatalf("SafeFrame(%d) = %d, %v; want %d, %v", target, f, o, safe, ok)
-	}
-}
-
 func wantReaders(t *testing.T, c *InProcess, inFile, inLog int) {
 	t.Helper()
 	if f, l := c.Readers(); f != inFile || l != inLog {
 		t.Fatalf("%d readers in the file and %d in the log, want %d and %d", f, l, inFile, inLog)
 	}
-}
-
-func TestMarkInFile(t *testing.T) {
-	c := at(7, 7)
-	m, st := c.BeginRead()
-	if !m.InFile() || st.MaxFrame != 7 {
-		t.Fatalf("mark %d, snapshot %d", m, st.MaxFrame)
-	}
-	wantReaders(t, c, 1, 0)
-	// Whatever is published later, it must not get into the database file.
-	publish(c, 9)
-	wantSafe(t, c, 9, 0, false)
-	// It does not need the log.
-	if !c.ClaimMarks() {
-		t.Fatal("a reader of the database file holds up a restart")
-	}
-	c.ReleaseMarks()
-	c.EndRead(m)
-	wantReaders(t, c, 0, 0)
-	wantSafe(t, c, 9, 9, true)
-}
-
-func TestMarkSlots(t *testing.T) {
-	c := at(5, 0)
-	a, _ := c.BeginRead() // raises a free slot
-	b, _ := c.BeginRead() // joins it
-	if a != b || a.InFile() {
-		t.Fatalf("two readers of one snapshot have slots %d and %d", a, b)
-	}
-	wantReaders(t, c, 0, 2)
-	var marks []Mark
-	for max := walformat.FrameNo(6); max <= 8; max++ {
-		publish(c, max)
-		m, _ := c.BeginRead()
-		marks = append(marks, m)
-	}
-	wantSafe(t, c, 8, 5, true)
-	// No slot is free: the next reader takes the greatest mark below its own
-	// snapshot, and no checkpoint passes that.
-	publish(c, 12)
-	low, st := c.BeginRead()
-	if st.MaxFrame != 12 || low != marks[2] {
-		t.Fatalf("slot %d for snapshot %d, want slot %d", low, st.MaxFrame, marks[2])
-	}
-	c.EndRead(a)
-	wantSafe(t, c, 12, 5, true) // b still holds it
-	c.EndRead(b)
-	wantSafe(t, c, 12, 6, true)
-	// A slot that is free now is raised, rather than joining a lower mark.
-	m, _ := c.BeginRead()
-	if m != a {
-		t.Fatalf("slot %d, the free one is %d", m, a)
-	}
-	for _, m := range append(marks, low, m) {
-		c.EndRead(m)
-	}
-	wantSafe(t, c, 12, 12, true)
-	wantReaders(t, c, 0, 0)
 }
 
 func TestMarkGivenBackTwice(t *testing.T) {
@@ -109,12 +37,6 @@ func TestMarkGivenBackTwice(t *testing.T) {
 		}
 	}()
 	c.EndRead(m)
-}
-
-func TestEndNoMark(t *testing.T) {
-	c := at(1, 0)
-	c.EndRead(NoMark)
-	wantReaders(t, c, 0, 0)
 }
 
 func TestClaimMarks(t *testing.T) {
@@ -152,110 +74,5 @@ func TestClaimForgetsValues(t *testing.T) {
 		if v := c.marks.log[i].v.Load(); v != 0 {
 			t.Errorf("slot %d is %#x", i, v)
 		}
-	}
-}
-
-func TestPin(t *testing.T) {
-	c := at(5, 5)
-	file := c.Pin(5)
-	if !file.InFile() {
-		t.Errorf("everything is in the file, and slot %d was taken", file)
-	}
-	// A commit that is accepted and not published: nobody else can hold 9.
-	m := c.Pin(9)
-	if m.InFile() {
-		t.Fatal("pinned to the file")
-	}
-	publish(c, 9)
-	publish(c, 11)
-	c.EndRead(file)
-	wantSafe(t, c, 11, 9, true)
-	c.EndRead(m)
-	wantSafe(t, c, 11, 11, true)
-}
-
-// TestPinWaits: with no slot to be had, Pin waits for one.
-func TestPinWaits(t *testing.T) {
-	c := at(5, 0)
-	c.ClaimMarks()
-	got := make(chan Mark)
-	go func() { got <- c.Pin(5) }()
-	c.ReleaseMarks()
-	c.EndRead(<-got)
-}
-
-// TestReadersAgainstBackfill: many readers begin and end while the log is
-// published, backfilled and restarted. What a reader's mark protects must not
-// have been backfilled past it, and no restart may happen under it.
-func TestReadersAgainstBackfill(t *testing.T) {
-	c := at(1, 0)
-	var wg sync.WaitGroup
-	var stop atomic.Bool
-	for range 8 {
-		wg.Go(func() {
-			// More threads than processors: the system then takes the
-			// processor away in the middle of BeginRead, too.
-			runtime.LockOSThread()
-			for !stop.Load() && !t.Failed() {
-				m, st := c.BeginRead()
-				now := c.Published()
-				switch {
-				case m.InFile() && st.MaxFrame != st.NBackfill:
-					t.Errorf("slot 0 for snapshot %+v", st.Snapshot)
-				case m.InFile() && now.Gen == st.Gen && now.NBackfill != st.NBackfill:
-					t.Errorf("backfilled to %d under a reader of the file at %d", now.NBackfill, st.NBackfill)
-				case !m.InFile() && now.Gen != st.Gen:
-					t.Errorf("restarted under a reader of the log")
-				case !m.InFile() && now.NBackfill > st.MaxFrame:
-					t.Errorf("backfilled to %d under a snapshot of %d", now.NBackfill, st.MaxFrame)
-				}
-				c.EndRead(m)
-			}
-		})
-	}
-	rounds := 400_000
-	if testing.Short() {
-		rounds /= 4
-	}
-	for i := range rounds {
-		st := c.Published()
-		switch i % 3 {
-		case 0:
-			publish(c, st.MaxFrame+2)
-		case 1:
-			if safe, ok := c.SafeFrame(st.MaxFrame); ok && safe > st.NBackfill {
-				backfill(c, safe)
-			}
-		case 2:
-			if st.MaxFrame == st.NBackfill && c.ClaimMarks() {
-				c.Publish(func(s *State) bool { s.Gen, s.MaxFrame, s.NBackfill = s.Gen+1, 0, 0; return true })
-				c.ReleaseMarks()
-			}
-		}
-	}
-	stop.Store(true)
-	wg.Wait()
-	wantReaders(t, c, 0, 0)
-}
-
-// TestPublishIsAtomic: a checkpoint that publishes its backfill takes no commit
-// back.
-func TestPublishIsAtomic(t *testing.T) {
-	c := at(0, 0)
-	var wg sync.WaitGroup
-	const n = 2000
-	wg.Go(func() {
-		for i := range walformat.FrameNo(n) {
-			c.Publish(func(s *State) bool { s.MaxFrame = i + 1; return true })
-		}
-	})
-	wg.Go(func() {
-		for range n {
-			c.Publish(func(s *State) bool { s.NBackfill = max(s.NBackfill, s.MaxFrame/2); return true })
-		}
-	})
-	wg.Wait()
-	if c.Publish(func(*State) bool { return false }) || c.Published().MaxFrame != n {
-		t.Fatalf("published %d, want %d", c.Published().MaxFrame, n)
 	}
 }

@@ -4,16 +4,18 @@
 package crashtest
 
 import (
-	"os"
 	"runtime"
 	"runtime/debug"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // memoryBound is ten times what the loops have been seen to need.
 const memoryBound = 5 << 30
 
+// TestMain fails, too, if a goroutine is left when all tests have ended.
 func TestMain(m *testing.M) {
 	go func() {
 		for range time.Tick(time.Second) {
@@ -24,5 +26,5 @@ func TestMain(m *testing.M) {
 			}
 		}
 	}()
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
 }

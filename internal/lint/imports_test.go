@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"internal/wal":                {"disk", "internal/coord", "internal/walformat"},
 	"internal/coord":              {"disk", "internal/walformat"},
 	"internal/walformat":          {"golang.org/x/sys"},
+	"internal/coord/coordtest":    {"internal/coord", "internal/schedule", "internal/walformat"},
 	"disk":                        {"disk/internal/paged", "disk/internal/rangelock", "golang.org/x/sys"},
 	"disk/faultdisk":              {"disk", "disk/internal/paged", "disk/internal/rangelock"},
 	"disk/disktest":               {"disk"},

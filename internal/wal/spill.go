@@ -62,6 +62,8 @@ func (w *Writer) Spill(frames []Frame) (walformat.FrameNo, error) {
 	}
 	l.stats.frames.Add(uint64(len(frames)))
 	l.stats.appendBytes.Add(uint64(n))
+	l.stats.spills.Add(1)
+	l.stats.spilledFrames.Add(uint64(len(frames)))
 	w.spill.pages, w.spill.sums = pages, sums
 	return first, nil
 }

@@ -121,7 +121,7 @@ type Log struct {
 	dir string
 	// path of the log file.
 	path string
-	co   *coord.InProcess
+	co   coord.Coordinator
 
 	// mapped is the database file, if it has that power; else nil. Its first
 	// mapLimit bytes are read through it.
@@ -220,6 +220,7 @@ type counters struct {
 	commits, groups, syncs, frames, appendBytes  atomic.Uint64
 	checkpoints, backfilledPages, restarts       atomic.Uint64
 	checkpointErrs, extensions, maxGroup, dbSync atomic.Uint64
+	spills, spilledFrames                        atomic.Uint64
 }
 
 // Stats are counts since the log was opened, and its present state.
@@ -238,6 +239,9 @@ type Stats struct {
 	LogSyncs, DBSyncs uint64
 	// Frames and AppendBytes went to the log.
 	Frames, AppendBytes uint64
+	// Spills wrote SpilledFrames of the Frames before their transaction was
+	// committed, or rolled back.
+	Spills, SpilledFrames uint64
 	// Checkpoints moved BackfilledPages pages; CheckpointErrors failed.
 	Checkpoints, BackfilledPages, CheckpointErrors uint64
 	Restarts, Extensions                           uint64
@@ -252,6 +256,7 @@ func (l *Log) Stats() Stats {
 		Published: l.co.Published().Snapshot, QueuedWriters: l.co.Queued(),
 		Commits: c.commits.Load(), Groups: c.groups.Load(), MaxGroup: c.maxGroup.Load(),
 		LogSyncs: c.syncs.Load(), DBSyncs: c.dbSync.Load(), Frames: c.frames.Load(), AppendBytes: c.appendBytes.Load(),
+		Spills: c.spills.Load(), SpilledFrames: c.spilledFrames.Load(),
 		Checkpoints: c.checkpoints.Load(), BackfilledPages: c.backfilledPages.Load(),
 		CheckpointErrors: c.checkpointErrs.Load(), Restarts: c.restarts.Load(), Extensions: c.extensions.Load(),
 	}
