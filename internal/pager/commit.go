@@ -85,7 +85,7 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 		_ = t.Rollback(false)
 		return err
 	}
-	o.Pin = o.Keep && (t.mark == coord.NoMark || t.mark.InFile())
+	o.Pin = o.Keep
 	t.share(frames, o.SQLite)
 	w := t.w
 	t.w = nil
@@ -105,9 +105,7 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 		t.end()
 		return nil
 	}
-	if mark != coord.NoMark {
-		t.setMark(mark)
-	}
+	t.setMark(mark)
 	st := *w.Base
 	t.st, t.size, t.low = &st, st.DBSize, st.DBSize
 	return nil
@@ -255,7 +253,7 @@ func (t *Tx) Rollback(keep bool) error {
 	t.w = nil
 	t.dropPages()
 	t.size, t.low = w.Base.DBSize, w.Base.DBSize
-	if keep && t.mark == coord.NoMark {
+	if keep {
 		t.setMark(t.s.log.Coordinator().Pin(w.Base.MaxFrame))
 	}
 	err := w.Abandon()
@@ -286,13 +284,19 @@ func (t *Tx) end() {
 	t.mark = coord.NoMark
 }
 
-// setMark gives the transaction the mark m in place of what it has.
-// Transactions without one are counted apart, the others by their marks.
+// setMark gives a transaction without a mark the mark m, and dropMark takes its
+// mark, if it has one. Transactions without one are counted apart, the others by
+// their marks.
 func (t *Tx) setMark(m coord.Mark) {
-	if t.mark == coord.NoMark {
-		t.s.unmarked.Add(-1)
-	} else {
-		t.s.log.Coordinator().EndRead(t.mark)
-	}
 	t.mark = m
+	t.s.unmarked.Add(-1)
+}
+
+func (t *Tx) dropMark() {
+	if t.mark == coord.NoMark {
+		return
+	}
+	t.s.unmarked.Add(1)
+	t.s.log.Coordinator().EndRead(t.mark)
+	t.mark = coord.NoMark
 }

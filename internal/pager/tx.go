@@ -3,11 +3,13 @@
 // States, and what is held in each:
 //
 //	reading   w == nil, mark held          reads st
-//	writing   w != nil, mark perhaps held  reads st = w.Base under its own pages
+//	writing   w != nil, no mark            reads st = w.Base under its own pages
 //	ended     done                         nothing
 //
-// BeginRead leads to reading; a granted WriteRequest to writing, without a mark
-// or, from an upgrade, with the one it had. Commit and Rollback lead to ended
+// BeginRead leads to reading; a granted WriteRequest to writing. An upgrade gives
+// its mark up as soon as it has the writer's place, which protects its base as
+// well: with the mark, it would keep its own commit's checkpoint from copying
+// all, and itself from restarting the log. Commit and Rollback lead to ended
 // or, with keep, back to reading: then the mark is taken while the writer's
 // place is still held, before anything newer can be published.
 
@@ -126,36 +128,39 @@ func (t *Tx) RequestUpgrade(noRestart bool) (*WriteRequest, error) {
 	return r, t.s.log.RequestUpgradeInto(&r.WriterRequest, t.st, noRestart)
 }
 
-// Begin takes the granted place and returns the writing transaction.
+// Begin takes the granted place and returns the writing transaction. After an
+// error a transaction that reads goes on reading.
 func (r *WriteRequest) Begin() (*Tx, error) {
+	t := r.tx
+	upgrade := t.mark != coord.NoMark
+	t.dropMark()
 	w, err := r.WriterRequest.Begin()
 	if err != nil {
+		if upgrade {
+			// The log has failed: nobody overwrites or restarts anything, so
+			// the state is still there.
+			t.setMark(t.s.log.Coordinator().Pin(t.st.MaxFrame))
+		}
 		return nil, err
 	}
-	return r.begun(w), nil
-}
-
-// Wait waits for the place and returns the writing transaction. The error may
-// be ctx's.
-func (r *WriteRequest) Wait(ctx context.Context) (*Tx, error) {
-	w, err := r.WriterRequest.Wait(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return r.begun(w), nil
-}
-
-func (r *WriteRequest) begun(w *wal.Writer) *Tx {
-	t := r.tx
-	if t == &r.own {
-		r.s.unmarked.Add(1)
+	if !upgrade {
+		t.s.unmarked.Add(1)
 	}
 	t.w, t.st = w, w.Base
 	t.size, t.low = w.Base.DBSize, w.Base.DBSize
 	if t.dirty == nil {
 		t.dirty = make(map[walformat.PageNo][]byte)
 	}
-	return t
+	return t, nil
+}
+
+// Wait waits for the place and returns the writing transaction. The error may
+// be ctx's.
+func (r *WriteRequest) Wait(ctx context.Context) (*Tx, error) {
+	if err := r.WriterRequest.Granted(ctx); err != nil {
+		return nil, err
+	}
+	return r.Begin()
 }
 
 // Writing reports whether the transaction holds the writer's place.
@@ -167,16 +172,12 @@ func (t *Tx) PageCount() uint32 { return t.size }
 // PageSize in bytes.
 func (t *Tx) PageSize() int { return t.s.log.PageSize() }
 
-// HasMark reports whether the transaction holds a read mark: it was a reader
-// before it became a writer, or is one.
-func (t *Tx) HasMark() bool { return t.mark != coord.NoMark }
-
 // Seq is the commit whose state the transaction reads.
 func (t *Tx) Seq() coord.CommitSeq { return t.st.Seq }
 
 // inFile: the transaction may use the database file only. A writer never does:
-// it holds no mark for its base.
-func (t *Tx) inFile() bool { return t.w == nil && t.mark.InFile() }
+// it holds no mark.
+func (t *Tx) inFile() bool { return t.mark.InFile() }
 
 // inBase reports whether page n comes from the snapshot, if it is not dirty.
 func (t *Tx) inBase(n walformat.PageNo) bool { return uint32(n) <= min(t.low, t.st.DBSize) }

@@ -49,6 +49,8 @@ type file struct {
 	suspended bool
 	// hint: the next Lock(SHARED) opens a write transaction.
 	hint bool
+	// upgraded: tx was reading before it wrote.
+	upgraded bool
 	// over: the transaction was committed, or failed to be; what SQLite writes
 	// until it unlocks (it plays its journal back) goes nowhere.
 	over bool
@@ -102,7 +104,7 @@ func (f *file) Lock(level vfs.LockLevel) error {
 		return nil
 	}
 	if f.lock == vfs.LOCK_NONE {
-		f.cause = nil
+		f.cause, f.upgraded = nil, false
 	}
 	if level >= vfs.LOCK_RESERVED && f.readOnly {
 		return vfs.SystemError(pager.ErrReadOnly, sqlite3.IOERR_LOCK)
@@ -128,6 +130,7 @@ func (f *file) Lock(level vfs.LockLevel) error {
 		if err = f.wait(req, err); err != nil {
 			return err
 		}
+		f.upgraded = true
 	}
 	f.lock = level
 	return nil
@@ -313,7 +316,7 @@ func (f *file) CommitPhaseTwo() error {
 	if f.tx == nil || !f.tx.Writing() {
 		return nil
 	}
-	keep := f.tx.HasMark() || f.openCursors()
+	keep := f.upgraded || f.openCursors()
 	o := pager.CommitOptions{Keep: keep, SQLite: true}
 	o.Level, o.AutoCheckpoint = f.level, f.autoCheckpoint
 	err := f.tx.Commit(context.Background(), o)

@@ -105,12 +105,19 @@ func (r *WriterRequest) Cancel() {
 	}
 }
 
+// Granted waits for the place; then Begin must be called, if the error is nil.
+// It may be ctx's.
+func (r *WriterRequest) Granted(ctx context.Context) error {
+	if r.req == nil {
+		return nil
+	}
+	return r.req.Wait(ctx)
+}
+
 // Wait waits for the place and begins. The error may be ctx's.
 func (r *WriterRequest) Wait(ctx context.Context) (*Writer, error) {
-	if r.req != nil {
-		if err := r.req.Wait(ctx); err != nil {
-			return nil, err
-		}
+	if err := r.Granted(ctx); err != nil {
+		return nil, err
 	}
 	return r.Begin()
 }
