@@ -35,7 +35,7 @@ func (f *file) Pragma(name, value string) (string, error) {
 	case "locking_mode":
 		return "normal", nil
 	case "wal_checkpoint":
-		r, err := f.checkpoint(context.Background(), value)
+		r, err := f.checkpoint(context.Background(), value, 0)
 		if err != nil {
 			return "", err
 		}
@@ -77,8 +77,8 @@ func (f *file) setLevel(value string) {
 }
 
 // checkpoint runs a checkpoint in the mode of that name and returns SQLite's
-// three columns.
-func (f *file) checkpoint(ctx context.Context, mode string) (row [3]int64, err error) {
+// three columns. wait bounds what it waits for others.
+func (f *file) checkpoint(ctx context.Context, mode string, wait time.Duration) (row [3]int64, err error) {
 	if f.readOnly {
 		return row, sqlite3.READONLY
 	}
@@ -89,7 +89,7 @@ func (f *file) checkpoint(ctx context.Context, mode string) (row [3]int64, err e
 	if !ok {
 		return row, fmt.Errorf("wal_checkpoint(%s) is no checkpoint: PASSIVE, FULL, RESTART and TRUNCATE are", mode)
 	}
-	r, err := f.store.Log().Checkpoint(ctx, m, wal.CheckpointOptions{})
+	r, err := f.store.Log().Checkpoint(ctx, m, wal.CheckpointOptions{Wait: wait})
 	if err != nil {
 		return row, checkpointError{err}
 	}
@@ -144,15 +144,9 @@ func Init(c *sqlite3.Conn) error {
 // checkpointSchemas checkpoints one schema, or all if it is "", as SQLite does:
 // the counts are those of the first, busy is said for any.
 func checkpointSchemas(c *sqlite3.Conn, schema, mode string) (row [3]int64, err error) {
-	ctx := c.GetInterrupt()
-	if wait := busyTimeout(c); wait > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, wait)
-		defer cancel()
-	} else if !strings.EqualFold(mode, "passive") && mode != "" {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Millisecond)
-		defer cancel()
+	ctx, wait := c.GetInterrupt(), busyTimeout(c)
+	if wait <= 0 {
+		wait = time.Millisecond
 	}
 	row = [3]int64{0, -1, -1}
 	first := true
@@ -166,7 +160,7 @@ func checkpointSchemas(c *sqlite3.Conn, schema, mode string) (row [3]int64, err 
 			first = false
 			continue
 		}
-		r, err := f.checkpoint(ctx, mode)
+		r, err := f.checkpoint(ctx, mode, wait)
 		if err != nil {
 			return row, err
 		}

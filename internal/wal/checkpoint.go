@@ -60,6 +60,9 @@ type CheckpointOptions struct {
 	MaxFrame walformat.FrameNo
 	// Progress is told the pages copied and to copy, after each batch.
 	Progress func(done, total int)
+	// Wait, if it is not 0, bounds the waits for others, and not the copying,
+	// as SQLite's busy timeout does.
+	Wait time.Duration
 }
 
 // CheckpointResult is what a checkpoint did.
@@ -86,8 +89,8 @@ const (
 )
 
 // Checkpoint runs a checkpoint. Who is in its way makes the result Busy, not an
-// error. A deadline of ctx bounds the waits; a cancellation ends it, between
-// two batches if it copies, and is the error.
+// error; so does a deadline of ctx, which bounds the waits and the copying. A
+// cancellation ends it, between two batches if it copies, and is the error.
 func (l *Log) Checkpoint(ctx context.Context, mode CheckpointMode, o CheckpointOptions) (CheckpointResult, error) {
 	c := checkpoint{l: l, o: o, r: CheckpointResult{Mode: mode}}
 	err := c.finish(c.run(ctx))
@@ -125,12 +128,28 @@ func (c *checkpoint) run(ctx context.Context) error {
 		return err
 	}
 	defer c.count()
-	if c.r.Mode == Passive {
-		return c.passive(ctx)
+	waits := ctx
+	if c.o.Wait > 0 {
+		var cancel context.CancelFunc
+		waits, cancel = context.WithTimeout(ctx, c.o.Wait)
+		defer cancel()
 	}
 	c.r.WaitedFor = "another checkpoint"
-	if err := c.l.co.LockCheckpoint(ctx); err != nil {
+	if locked, err := c.tryLock(ctx); err != nil {
 		return err
+	} else if c.r.Mode == Passive {
+		if !locked {
+			c.r.Busy = true
+			return nil
+		}
+		defer c.l.co.UnlockCheckpoint()
+		c.r.WaitedFor = ""
+		_, err := c.backfill(ctx)
+		return err
+	} else if !locked {
+		if err := c.l.co.LockCheckpoint(waits); err != nil {
+			return err
+		}
 	}
 	defer c.l.co.UnlockCheckpoint()
 	c.r.WaitedFor = "a write transaction"
@@ -139,7 +158,7 @@ func (c *checkpoint) run(ctx context.Context) error {
 		return err
 	}
 	if req != nil {
-		if err := req.Wait(ctx); err != nil {
+		if err := req.Wait(waits); err != nil {
 			return err
 		}
 	}
@@ -148,24 +167,27 @@ func (c *checkpoint) run(ctx context.Context) error {
 	if err := c.l.drain(); err != nil || c.l.file == nil {
 		return err
 	}
-	return c.insist(ctx)
+	return c.insist(ctx, waits)
 }
 
-// passive is run for PASSIVE. One that was asked for does not find an automatic
-// one in its way: it waits for that, as for its own copying.
-func (c *checkpoint) passive(ctx context.Context) error {
-	if !c.l.co.TryLockCheckpoint() {
-		if c.auto || len(c.l.auto) == 0 {
-			c.r.Busy, c.r.WaitedFor = true, "another checkpoint"
-			return nil
-		}
-		if err := c.l.co.LockCheckpoint(ctx); err != nil {
-			return err
-		}
+// tryLock takes the checkpoint lock if nobody has it but an automatic checkpoint,
+// which is not in the way of one that was asked for: that waits for it as for its
+// own copying, and not for those who wait for the lock as well.
+func (c *checkpoint) tryLock(ctx context.Context) (bool, error) {
+	l := c.l
+	if l.co.TryLockCheckpoint() {
+		return true, nil
 	}
-	defer c.l.co.UnlockCheckpoint()
-	_, err := c.backfill(ctx)
-	return err
+	if c.auto {
+		return false, nil
+	}
+	select {
+	case l.auto <- struct{}{}: // which an automatic one holds longer than the lock
+		defer func() { <-l.auto }()
+		return l.co.TryLockCheckpoint(), nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
 }
 
 // count sets the frame counts, unless a restart has set them already.
@@ -179,9 +201,10 @@ func (c *checkpoint) count() {
 	}
 }
 
-// insist copies and waits until the mode's promise is kept or ctx ends.
-// REQUIRES the checkpoint lock and the writer's place.
-func (c *checkpoint) insist(ctx context.Context) error {
+// insist copies and waits until the mode's promise is kept or one of the contexts
+// ends, that of the copying or that of the waits. REQUIRES the checkpoint lock
+// and the writer's place.
+func (c *checkpoint) insist(ctx, waits context.Context) error {
 	pause := waitStep
 	for {
 		done, err := c.backfill(ctx)
@@ -201,9 +224,9 @@ func (c *checkpoint) insist(ctx context.Context) error {
 		select {
 		case <-timer.C:
 			pause = min(2*pause, waitMax)
-		case <-ctx.Done():
+		case <-waits.Done():
 			timer.Stop()
-			return ctx.Err()
+			return waits.Err()
 		}
 	}
 }
@@ -263,8 +286,8 @@ func (l *Log) drain() error {
 // autoCheckpoint is called after a commit, outside the writer's place. Once
 // threshold frames wait for backfilling, it begins a PASSIVE checkpoint in the
 // background: the syncs of a checkpoint are no commit's affair. If the one that
-// is under way cannot keep up, it waits for it.
-func (l *Log) autoCheckpoint(threshold walformat.FrameNo) {
+// is under way cannot keep up, it waits for it, or for the end of ctx.
+func (l *Log) autoCheckpoint(ctx context.Context, threshold walformat.FrameNo) {
 	st := l.co.Published()
 	waiting := st.MaxFrame - st.NBackfill
 	if waiting < threshold {
@@ -274,8 +297,11 @@ func (l *Log) autoCheckpoint(threshold walformat.FrameNo) {
 	case l.auto <- struct{}{}:
 	default:
 		if waiting >= 4*threshold {
-			l.auto <- struct{}{}
-			<-l.auto
+			select {
+			case l.auto <- struct{}{}:
+				<-l.auto
+			case <-ctx.Done():
+			}
 		}
 		return
 	}

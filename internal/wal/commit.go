@@ -65,8 +65,9 @@ func (c *commit) finish(err error) {
 type CommitOptions struct {
 	Level SyncLevel
 	// AutoCheckpoint begins a PASSIVE checkpoint after the commit if that many
-	// frames or more are not backfilled; 0 or less: never. The commit does not
-	// wait for it.
+	// frames or more are not backfilled; 0 or less: never. The commit waits for
+	// one only if it is four times as many and one is under way already, and
+	// not longer than its context lasts.
 	AutoCheckpoint int
 	// Pin takes a read mark for the committed state before anybody can build
 	// on it.
@@ -109,7 +110,7 @@ func (w *Writer) Commit(ctx context.Context, frames []Frame, dbSize uint32, o Co
 	}
 	w.base.MaxFrame, w.base.DBSize, w.base.Seq = c.end, dbSize, c.seq
 	if o.AutoCheckpoint > 0 {
-		l.autoCheckpoint(walformat.FrameNo(o.AutoCheckpoint))
+		l.autoCheckpoint(ctx, walformat.FrameNo(o.AutoCheckpoint))
 	}
 	return mark, nil
 }

@@ -1,0 +1,121 @@
+// Automatic checkpoints in the background, and who waits for them.
+
+package wal
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/walnutdb/walnut/disk/faultdisk"
+)
+
+// heldAuto returns a log whose automatic checkpoint is held up in its last sync.
+func heldAuto(t *testing.T) *testLog {
+	t.Helper()
+	x := newLog(t)
+	x.d.AllowBackground()
+	x.sequential = false
+	x.commit(SyncFull, 1, 2)
+	x.arm(faultdisk.OpSync, "/db")
+	x.commitAuto(context.Background(), 2)
+	<-x.entered
+	x.disarm()
+	return x
+}
+
+// commitAuto commits with a threshold of one frame.
+func (x *testLog) commitAuto(ctx context.Context, version uint32) {
+	x.t.Helper()
+	w := x.begin()
+	if err := w.Reserve(1); err != nil {
+		x.t.Fatal(err)
+	}
+	_, err := w.Commit(ctx, []Frame{{Page: 2, Data: pageData(2, version)}}, 2, CommitOptions{AutoCheckpoint: 1})
+	if err != nil {
+		x.t.Error(err)
+	}
+}
+
+// TestPassiveBehindAutomatic: a PASSIVE that waits for an automatic checkpoint
+// does not then wait for another one that waits for readers.
+func TestPassiveBehindAutomatic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := heldAuto(t)
+		m, _ := x.Coordinator().BeginRead()
+		x.commit(SyncFull, 3, 2)
+		full, passive := make(chan error, 1), make(chan CheckpointResult, 1)
+		go func() { _, err := x.Checkpoint(context.Background(), Full, CheckpointOptions{}); full <- err }()
+		synctest.Wait()
+		go func() {
+			r, err := x.Checkpoint(context.Background(), Passive, CheckpointOptions{})
+			if err != nil {
+				t.Error(err)
+			}
+			passive <- r
+		}()
+		synctest.Wait()
+		x.release <- nil
+		time.Sleep(time.Hour)
+		select {
+		case r := <-passive:
+			if !r.Busy || r.WaitedFor != "another checkpoint" {
+				t.Errorf("%+v", r)
+			}
+		default:
+			t.Error("PASSIVE waits for a FULL that waits for a reader")
+		}
+		x.Coordinator().EndRead(m)
+		x.wantDone(full, nil)
+	})
+}
+
+// TestTruncateBehindAutomatic: the bound on the waits for others ends neither
+// the wait for an automatic checkpoint, which nobody has asked for, nor the
+// checkpoint's own work.
+func TestTruncateBehindAutomatic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := heldAuto(t)
+		x.commit(SyncFull, 3, 2)
+		release := x.release
+		x.d.SetHook(func(i faultdisk.OpInfo) error {
+			if i.Op == faultdisk.OpSync {
+				time.Sleep(time.Hour)
+			}
+			return nil
+		})
+		go func() { time.Sleep(time.Hour); release <- nil }()
+		r, err := x.Checkpoint(context.Background(), Truncate, CheckpointOptions{Wait: time.Millisecond})
+		if err != nil || r.Busy || x.published().MaxFrame != 0 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		x.wantDB(2, 3)
+		x.d.SetHook(nil)
+	})
+}
+
+// TestCommitGivesUpBackpressure: a commit that waits for an automatic
+// checkpoint to keep up, with its own part done, waits no longer than its
+// context lasts.
+func TestCommitGivesUpBackpressure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := heldAuto(t)
+		x.commitAuto(context.Background(), 3)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		done, began := make(chan time.Duration, 1), time.Now()
+		go func() { x.commitAuto(ctx, 4); done <- time.Since(began) }()
+		time.Sleep(time.Hour)
+		select {
+		case waited := <-done:
+			if waited != time.Second {
+				t.Errorf("it waited %v", waited)
+			}
+		default:
+			t.Error("it waits for the checkpoint still")
+		}
+		x.release <- nil
+		synctest.Wait()
+	})
+}
