@@ -120,7 +120,8 @@ func TestPoolRace(t *testing.T) {
 
 // TestCommitAllocations: once it is warm, a connection's commits need no page,
 // no list and no transaction from the heap. What is left is the published
-// state and the pool's entry for the page.
+// state with the function that changes it, the pool's entry for the page, and
+// the page of the disk in memory.
 func TestCommitAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector empties pools at random")
@@ -153,7 +154,39 @@ func TestCommitAllocations(t *testing.T) {
 	for range 100 {
 		one()
 	}
-	if n := testing.AllocsPerRun(500, one); n > 3 {
+	if n := testing.AllocsPerRun(500, one); n > 4 {
 		t.Errorf("%v allocations a commit", n)
+	}
+}
+
+// TestLargeTransactionLeavesNoRoom: the map of a large transaction, spilled or
+// not, does not stay for the small ones after it, each of which would walk over
+// it; that of a small one does.
+func TestLargeTransactionLeavesNoRoom(t *testing.T) {
+	for _, txBytes := range []int64{0, 600 * 512} {
+		s, err := Open(path, Options{FS: disk.NewMem(), PageSize: 512, TxBytes: txBytes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r WriteRequest
+		for _, last := range []walformat.PageNo{5, 1000, 5} {
+			if err := s.RequestWriteInto(&r, false); err != nil {
+				t.Fatal(err)
+			}
+			tx, err := r.Begin()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n := walformat.PageNo(2); n <= last; n++ {
+				if err := tx.WritePage(n, make([]byte, 512)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			commit(t, tx, false)
+			if kept := tx.dirty != nil && cap(tx.frames) > 0; kept != (last == 5) {
+				t.Errorf("bound %d: %d pages, room kept: %v", txBytes, last, kept)
+			}
+		}
+		closeStore(t, s)
 	}
 }

@@ -19,10 +19,11 @@ import (
 // DefaultTxBytes bounds the dirty pages of one transaction in memory.
 const DefaultTxBytes = 64 << 20
 
-// spillIfLarge spills once the dirty pages exceed the bound. It is called
-// before a page is added, so that the page that the caller is about to get
-// stays.
+// spillIfLarge spills once the dirty pages exceed the bound, and notes how many
+// there are. It is called before a page is added, so that the page that the
+// caller is about to get stays.
 func (t *Tx) spillIfLarge() error {
+	t.most = max(t.most, len(t.dirty)+1)
 	ps := int64(t.PageSize())
 	if int64(len(t.dirty))*ps < max(t.s.txBytes, 4*ps) {
 		return nil

@@ -39,6 +39,8 @@ type Tx struct {
 	// holds above it is gone.
 	low   uint32
 	dirty map[walformat.PageNo][]byte
+	// most is how many dirty pages there have been at once.
+	most int
 	// spilled has the frame of the pages whose content is in the log; a dirty
 	// page is newer. inLog has the newest frame of all pages that were ever
 	// spilled, be they cut off or rolled back since.
@@ -434,6 +436,11 @@ func (t *Tx) SetPageCount(n uint32) error {
 	return nil
 }
 
+// keptPages is up to how many dirty pages a transaction may have had to leave its
+// map and its lists to the next one: a map that was large costs every commit a
+// walk over all the room that it has.
+const keptPages = 256
+
 func (t *Tx) dropPages() {
 	if t.pooled {
 		for _, p := range t.dirty {
@@ -441,5 +448,9 @@ func (t *Tx) dropPages() {
 		}
 	}
 	clear(t.dirty)
+	if t.most > keptPages {
+		t.dirty, t.frames, t.shared = nil, nil, nil
+	}
+	t.most = 0
 	t.spilled, t.inLog, t.spillErr, t.saves, t.pooled = nil, nil, nil, nil, false
 }
