@@ -199,8 +199,9 @@ func StartWrite(f File, off, n int64) error {
 // Mapper is an optional power of a [File]: reading from memory what the system
 // has of the file in its cache.
 type Mapper interface {
-	// Mappable reports whether ReadMapped is of use for this file.
-	Mappable() bool
+	// Mappable is up to which offset ReadMapped is of use for this file; 0 if it
+	// is of none.
+	Mappable() int64
 	// ReadMapped fills p with the file's bytes from off on, as ReadAt would,
 	// and returns true, or returns false where it cannot or where it would be
 	// slower; p is then undefined, and ReadAt is to be called. It may be called

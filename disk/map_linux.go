@@ -54,14 +54,19 @@ type mapping struct {
 }
 
 // Mappable implements Mapper. Smaller addresses leave no room for mappings.
-func (f *osFile) Mappable() bool { return strconv.IntSize == 64 && !f.mapped.off.Load() }
+func (f *osFile) Mappable() int64 {
+	if strconv.IntSize < 64 || f.mapped.off.Load() {
+		return 0
+	}
+	return mapMax
+}
 
 // ReadMapped implements Mapper.
 func (f *osFile) ReadMapped(p []byte, off int64) bool {
-	if off < 0 {
+	end := off + int64(len(p))
+	if off < 0 || end > mapMax {
 		return false
 	}
-	end := off + int64(len(p))
 	m := f.mapped.now.Load()
 	if m == nil || end > int64(len(m.b)) {
 		if m = f.mapped.grow(f, end); m == nil {
@@ -108,7 +113,7 @@ func (x *fileMap) grow(f *osFile, end int64) *mapping {
 		return m
 	}
 	size, err := f.Size()
-	if !f.Mappable() || err != nil || end > size || end > mapMax {
+	if f.Mappable() == 0 || err != nil || end > size {
 		return nil
 	}
 	if m == nil {

@@ -4,6 +4,7 @@ package pager
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -72,5 +73,40 @@ func TestSnapshotsThroughMapping(t *testing.T) {
 		old.End()
 		now.End()
 		put(t, s, last, b)
+	}
+}
+
+// TestAboveTheMapping: pages so far behind that no mapping reaches them are kept
+// in the pool, as those of files that are not mapped.
+func TestAboveTheMapping(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "db")
+	s, err := Open(name, Options{FS: disk.OS()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, 3, 'a')
+	closeStore(t, s)
+	const pages = 80 << 30 / 4096 // a file of holes
+	if err := os.Truncate(name, pages*4096); err != nil {
+		t.Skip(err)
+	}
+	if s, err = Open(name, Options{FS: disk.OS()}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { closeStore(t, s) }()
+	tx := s.BeginRead()
+	defer tx.End()
+	p := make([]byte, 4096)
+	for _, n := range []walformat.PageNo{2, pages / 2, pages} {
+		if err := tx.ReadPage(n, p); err != nil || n > 3 && !bytes.Equal(p, make([]byte, len(p))) {
+			t.Fatal(n, err)
+		}
+		_, v := tx.st.Index.Version(n, tx.st.MaxFrame)
+		if !s.log.Cached(n) && s.pool().find(n, v) == nil {
+			t.Errorf("page %d is neither in the mapping's reach nor in the pool", n)
+		}
+		if s.log.Cached(n) && s.log.ReadPage(tx.st, 0, n, p) == nil && !s.db.(disk.Mapper).ReadMapped(p, int64(n-1)*4096) {
+			t.Errorf("page %d counts as cached, and is not mapped", n)
+		}
 	}
 }

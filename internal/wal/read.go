@@ -41,7 +41,11 @@ func (l *Log) readDB(n walformat.PageNo, dst []byte) error {
 // Cached reports whether reading page n from the database file is so fast, after
 // the first time, that it needs no other cache.
 func (l *Log) Cached(n walformat.PageNo) bool {
-	return l.mapped != nil && int64(n-1)*int64(l.PageSize()) < l.mapLimit.Load() && l.mapped.Mappable()
+	if l.mapped == nil {
+		return false
+	}
+	off, ps := int64(n-1)*int64(l.PageSize()), int64(l.PageSize())
+	return off < l.mapLimit.Load() && off+ps <= l.mapped.Mappable()
 }
 
 // readFrame reads frame f, which holds page n, from memory if it is not
