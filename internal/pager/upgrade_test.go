@@ -3,11 +3,18 @@
 package pager
 
 import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/disk/faultdisk"
 	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/wal"
+	"github.com/walnutdb/walnut/internal/walformat"
 )
 
 // upgrade makes a reader the writer; the place must be free.
@@ -94,5 +101,85 @@ func TestUpgradeOnFailedLog(t *testing.T) {
 		if n := s.OpenTransactions(); n != 0 {
 			t.Errorf("%d transactions are open", n)
 		}
+	}
+}
+
+// TestUpgradesBesideEachOther: connections that read, upgrade, and go on reading
+// after a commit or a rollback, while the log is copied and restarted all the
+// time. All pages of a snapshot have one value; each commit counts it up, so
+// that no commit is built on a stale one.
+func TestUpgradesBesideEachOther(t *testing.T) {
+	const pages, conns, rounds = 6, 4, 400
+	s := openMem(t, disk.NewMem(), 512)
+	tx := begin(t, s)
+	for n := range walformat.PageNo(pages) {
+		set(t, tx, n+2, 0)
+	}
+	commit(t, tx, false)
+	var commits atomic.Int64
+	var wg sync.WaitGroup
+	for c := range conns {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(c), 7))
+			p := make([]byte, 512)
+			same := func(tx *Tx, want int) int {
+				for n := range walformat.PageNo(pages) {
+					if err := tx.ReadPage(n+2, p); err != nil || want >= 0 && int(p[300]) != want {
+						t.Errorf("page %d has %d, want %d: %v", n+2, p[300], want, err)
+					}
+					want = int(p[300])
+				}
+				return want
+			}
+			var tx Tx
+			for range rounds {
+				s.BeginReadInto(&tx)
+				v := same(&tx, -1)
+				r, err := tx.RequestUpgrade(rng.IntN(4) == 0)
+				if err == nil {
+					_, err = r.Wait(ctx)
+				}
+				if err != nil { // somebody was faster
+					if !errors.Is(err, coord.ErrSnapshotStale) && !errors.Is(err, coord.ErrBusy) {
+						t.Error(err)
+					}
+					same(&tx, v)
+					tx.End()
+					continue
+				}
+				same(&tx, v)
+				for n := range walformat.PageNo(pages) {
+					if err := tx.WritePage(n+2, bytes.Repeat([]byte{byte(v + 1)}, 512)); err != nil {
+						t.Error(err)
+					}
+				}
+				o := CommitOptions{Keep: rng.IntN(2) == 0, SQLite: true}
+				o.AutoCheckpoint, o.Level = 20, wal.SyncLevel(rng.IntN(2))
+				switch {
+				case rng.IntN(5) == 0:
+					if err := tx.Rollback(true); err != nil {
+						t.Error(err)
+					}
+					same(&tx, v)
+				case tx.Commit(ctx, o) != nil:
+					t.Error("a commit failed")
+				default:
+					commits.Add(1)
+					if o.Keep {
+						same(&tx, int(byte(v+1)))
+					}
+				}
+				tx.End()
+			}
+		})
+	}
+	wg.Wait()
+	last := s.BeginRead()
+	if got, want := value(t, last, 2), byte(commits.Load()); got != want {
+		t.Errorf("%d after %d commits", got, want)
+	}
+	last.End()
+	if st := s.Log().Stats(); st.Restarts == 0 || st.ReadersInFile+st.ReadersInLog > 0 || s.OpenTransactions() != 0 {
+		t.Errorf("after %d commits %+v", commits.Load(), st)
 	}
 }
