@@ -11,6 +11,8 @@ import (
 	"github.com/walnutdb/walnut/disk/faultdisk"
 )
 
+// In a bubble of synctest, an hour passes when nothing else goes on.
+
 // heldAuto returns a log whose automatic checkpoint is held up in its last sync.
 func heldAuto(t *testing.T) *testLog {
 	t.Helper()
@@ -57,7 +59,7 @@ func TestPassiveBehindAutomatic(t *testing.T) {
 		}()
 		synctest.Wait()
 		x.release <- nil
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		select {
 		case r := <-passive:
 			if !r.Busy || r.WaitedFor != "another checkpoint" {
@@ -81,11 +83,11 @@ func TestTruncateBehindAutomatic(t *testing.T) {
 		release := x.release
 		x.d.SetHook(func(i faultdisk.OpInfo) error {
 			if i.Op == faultdisk.OpSync {
-				time.Sleep(time.Hour)
+				<-time.After(time.Hour)
 			}
 			return nil
 		})
-		go func() { time.Sleep(time.Hour); release <- nil }()
+		go func() { <-time.After(time.Hour); release <- nil }()
 		r, err := x.Checkpoint(context.Background(), Truncate, CheckpointOptions{Wait: time.Millisecond})
 		if err != nil || r.Busy || x.published().MaxFrame != 0 {
 			t.Errorf("%+v, %v", r, err)
@@ -106,7 +108,7 @@ func TestCommitGivesUpBackpressure(t *testing.T) {
 		defer cancel()
 		done, began := make(chan time.Duration, 1), time.Now()
 		go func() { x.commitAuto(ctx, 4); done <- time.Since(began) }()
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		select {
 		case waited := <-done:
 			if waited != time.Second {

@@ -60,8 +60,9 @@ type CheckpointOptions struct {
 	MaxFrame walformat.FrameNo
 	// Progress is told the pages copied and to copy, after each batch.
 	Progress func(done, total int)
-	// Wait, if it is not 0, bounds the waits for others, and not the copying,
-	// as SQLite's busy timeout does.
+	// Wait, if it is greater than 0, bounds the waits for others, but not those
+	// for the copying, its own or that of an automatic checkpoint: as SQLite's
+	// busy timeout does.
 	Wait time.Duration
 }
 
