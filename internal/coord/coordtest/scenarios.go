@@ -86,7 +86,7 @@ var scenarios = []scenario{
 	{name: "reader leaves, reader, restart and commit", coarse: true, setup: leaving,
 		actors: []role{{"leaver", leaver}, {"reader", reader}, {"circle", circle}}},
 	{name: "readers on all marks but one, keeper, reader, checkpoint", coarse: true, long: true, setup: crowdedButOne,
-		actors: []role{{"keeper", keeper}, {"reader", reader}, {"checkpoint", passive}}},
+		actors: []role{{"leaver", leaver}, {"keeper", keeper}, {"reader", reader}, {"checkpoint", passive}}},
 
 	// The queue.
 	{name: "queue", coarse: true,
