@@ -162,7 +162,10 @@ type play struct {
 // perform runs every schedule of a play.
 func perform(t *testing.T, pl play) {
 	search := schedule.Search{Preemptions: pl.bound}
-	if testing.Short() || schedule.RaceDetector {
+	switch {
+	case schedule.RaceDetector:
+		search.Preemptions = 2
+	case testing.Short():
 		search.Preemptions = 3
 	}
 	for search.Next() && !t.Failed() {
