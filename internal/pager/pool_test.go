@@ -154,7 +154,8 @@ func TestCommitAllocations(t *testing.T) {
 	for range 100 {
 		one()
 	}
-	if n := testing.AllocsPerRun(500, one); n > 4 {
+	// A garbage collection empties the pools, and the disk in memory grows.
+	if n := testing.AllocsPerRun(500, one); n > 6 {
 		t.Errorf("%v allocations a commit", n)
 	}
 }

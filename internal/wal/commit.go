@@ -186,12 +186,16 @@ func (l *Log) lead(self *commit, mustSync bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if mustSync || l.needsSyncLocked(self) {
+		// The end is noted before the sync: it covers no more than that. What it
+		// covers becomes durable and published in one step.
+		end := l.mu.appended
 		l.mu.Unlock()
-		err := l.syncAppended()
+		err := l.syncFile("sync of")
 		l.mu.Lock()
 		if err != nil {
 			return
 		}
+		l.mu.durable = max(l.mu.durable, end)
 		l.out.pending = 0
 	}
 	if l.mu.failed != nil {
@@ -294,22 +298,6 @@ func (l *Log) needsSyncLocked(self *commit) bool {
 		}
 	}
 	return false
-}
-
-// syncAppended makes everything that is appended now durable. The end is noted
-// before the sync begins: what is appended beside it is not covered.
-// REQUIRES leadership.
-func (l *Log) syncAppended() error {
-	l.mu.Lock()
-	end := l.mu.appended
-	l.mu.Unlock()
-	if err := l.syncFile("sync of"); err != nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.mu.durable = max(l.mu.durable, end)
-	return nil
 }
 
 // publishLocked publishes, in log order, what is durable, or appended and not

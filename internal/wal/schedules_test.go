@@ -67,6 +67,13 @@ func oftenChanged(s *stage) {
 	s.checkpoint(Passive)
 }
 
+// partlyInFile: page 3 is in the database file only, page 2 in the log, too.
+func partlyInFile(s *stage) {
+	inLog(s)
+	s.checkpoint(Restart)
+	s.did(SyncFull, 2, 2)
+}
+
 // notSynced: a commit at SyncNormal follows.
 func notSynced(s *stage) {
 	inLog(s)
@@ -84,9 +91,10 @@ var plays = []play{
 	{name: "FULL, checkpoint", setup: notSynced, actors: actors{writes(SyncFull, 11, 2), checkpoints(Passive)}},
 	{name: "two commits, checkpoint", bound: 4, setup: notSynced, actors: actors{writes(SyncFull, 11, 2), writes(SyncNormal, 12, 3), checkpoints(Passive)}},
 	{name: "reader, commit, checkpoint", setup: notSynced, actors: actors{reads, writes(SyncFull, 11, 2), checkpoints(Passive)}},
+	{name: "reader, commit of a page that it has from the file, checkpoint", setup: partlyInFile, actors: actors{reads, writes(SyncFull, 11, 3), checkpoints(Passive)}},
 	{name: "reader in file, commit, checkpoint", setup: inFile, actors: actors{reads, writes(SyncFull, 11, 2), checkpoints(Passive)}},
 	{name: "reader, restart and commits", setup: inFile, actors: actors{reads, writes(SyncFull, 11, 2), writes(SyncFull, 12, 3)}},
-	{name: "restart and commits", setup: oftenChanged, actors: actors{writes(SyncNormal, 11, 2, 3), writes(SyncFull, 12, 2, 3)}},
+	{name: "restart and commits", crashes: 100, setup: oftenChanged, actors: actors{writes(SyncNormal, 11, 2, 3), writes(SyncFull, 12, 2, 3)}},
 	{name: "reader, commit, TRUNCATE", setup: notSynced, actors: actors{reads, writes(SyncFull, 11, 2), checkpoints(Truncate)}},
 	{name: "reader, commit, RESTART", setup: notSynced, actors: actors{reads, writes(SyncNormal, 11, 2), checkpoints(Restart)}},
 	{name: "two checkpoints, commit", bound: 4, setup: notSynced, actors: actors{checkpoints(Passive), checkpoints(Restart), writes(SyncFull, 11, 2)}},

@@ -6,6 +6,7 @@ package wal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -33,6 +34,7 @@ type versions [stagePages]uint32
 type stage struct {
 	*testLog
 	search  *schedule.Search
+	crashes int
 	players []*player
 	failure string
 
@@ -150,20 +152,26 @@ func (c onCoord) RequestWriter(kind coord.RequestKind, base coord.CommitSeq) (*c
 type play struct {
 	name string
 	// bound on the preemptions of one schedule, as in schedule.Search.
-	bound  int
-	setup  func(s *stage)
-	actors []func(p *player) error
+	bound int
+	// crashes is how many power failures are drawn after each step; 0 is 4.
+	crashes int
+	setup   func(s *stage)
+	actors  []func(p *player) error
 }
 
 // perform runs every schedule of a play.
 func perform(t *testing.T, pl play) {
 	search := schedule.Search{Preemptions: pl.bound}
-	if testing.Short() || schedule.RaceDetector {
+	switch {
+	case schedule.RaceDetector:
+		search.Preemptions = 2
+	case testing.Short():
 		search.Preemptions = 3
 	}
 	for search.Next() && !t.Failed() {
 		synctest.Test(t, func(t *testing.T) {
 			s := newStage(t, &search)
+			s.crashes = cmp.Or(pl.crashes, 4)
 			if pl.setup != nil {
 				pl.setup(s)
 			}
@@ -386,8 +394,8 @@ func (s *stage) checkCrashes(published coord.CommitSeq) {
 		{"a power failure that keeps nothing", s.d.CrashKeepNone(), s.acked},
 		{"a power failure that keeps all", s.d.CrashKeepAll(), s.acked},
 	}
-	for i := range 4 {
-		crashes = append(crashes, crash{"a power failure", s.d.Crash(int64(4*s.search.Visited + i)), s.acked})
+	for i := range s.crashes {
+		crashes = append(crashes, crash{"a power failure", s.d.Crash(int64(s.crashes*s.search.Visited + i)), s.acked})
 	}
 	for _, c := range crashes {
 		got, err := recovered(c.d)

@@ -112,9 +112,17 @@ func reader(a *actor) {
 	a.endRead(v)
 }
 
-// leaver ends the read that the setup began.
+// leaver ends the reads that the setup began, at one moment.
 func leaver(a *actor) {
-	a.endRead(a.w.views[0])
+	a.step("old readers leave", 0, onLog|1)
+	a.w.running = nil // these calls take no steps
+	defer func() { a.w.running = a }()
+	for _, v := range slices.Clone(a.w.views) {
+		if v.a == nil {
+			a.w.views = slices.DeleteFunc(a.w.views, func(x view) bool { return x == v })
+			a.w.inner.EndRead(v.mark)
+		}
+	}
 }
 
 // place asks for the writer's place and waits for it; false if it was refused.

@@ -74,7 +74,7 @@ var scenarios = []scenario{
 		actors: []role{{"reader", reader}, {"writer", writer}, {"checkpoint", passive}}},
 	{name: "two readers, checkpoint", coarse: true, setup: commits(2),
 		actors: []role{{"reader 1", reader}, {"reader 2", reader}, {"checkpoint", passive}}},
-	{name: "two readers, writer, restart", coarse: true, setup: copied(1),
+	{name: "two readers, writer, restart", coarse: true, long: true, setup: copied(1),
 		actors: []role{{"reader 1", reader}, {"reader 2", reader}, {"writer", writer}}},
 	{name: "writers, checkpoint", coarse: true, setup: commits(1),
 		actors: []role{{"writer 1", writer}, {"writer 2", writer}, {"checkpoint", passive}}},
@@ -83,10 +83,10 @@ var scenarios = []scenario{
 	{name: "reader, committer, TRUNCATE", coarse: true, long: true, setup: commits(1),
 		actors: []role{{"reader", reader}, {"committer", committer}, {"TRUNCATE", truncator}}},
 
-	{name: "reader leaves, reader, restart and commit", coarse: true, setup: leaving,
+	{name: "reader leaves, reader, restart and commit", coarse: true, long: true, setup: leaving,
 		actors: []role{{"leaver", leaver}, {"reader", reader}, {"circle", circle}}},
 	{name: "readers on all marks but one, keeper, reader, checkpoint", coarse: true, long: true, setup: crowdedButOne,
-		actors: []role{{"keeper", keeper}, {"reader", reader}, {"checkpoint", passive}}},
+		actors: []role{{"leaver", leaver}, {"keeper", keeper}, {"reader", reader}, {"checkpoint", passive}}},
 
 	// The queue.
 	{name: "queue", coarse: true,
@@ -95,7 +95,7 @@ var scenarios = []scenario{
 		actors: []role{{"upgrade 1", upgrader}, {"upgrade 2", upgrader}}},
 	{name: "queue of upgrades", coarse: true, long: true,
 		actors: []role{{"committer", committer}, {"impatient upgrade", impatientUpgrade}, {"impatient", impatient}, {"upgrade", upgrader}}},
-	{name: "upgrade, TRUNCATE", coarse: true, setup: commits(1), actors: []role{{"upgrade", upgrader}, {"TRUNCATE", truncator}}},
+	{name: "upgrade, TRUNCATE", coarse: true, long: true, setup: commits(1), actors: []role{{"upgrade", upgrader}, {"TRUNCATE", truncator}}},
 	{name: "upgrade, FULL", coarse: true, setup: commits(1), actors: []role{{"upgrade", upgrader}, {"FULL", full}}},
 	{name: "upgrade, writer, FULL", coarse: true, setup: commits(1),
 		actors: []role{{"upgrade", upgrader}, {"committer", committer}, {"FULL", full}}},

@@ -1,4 +1,4 @@
-// The world around a coordination: a log and a database file of two pages, as
+// The world around a coordination: a log and a database file of a few pages, as
 // small as they can be and still tell a wrong page from a right one, and what
 // must hold of them at every instant.
 
@@ -13,7 +13,7 @@ import (
 	"github.com/walnutdb/walnut/internal/walformat"
 )
 
-const numPages = 2
+const numPages = 4
 
 // contents are the pages of one committed state: each holds the number of the
 // commit that wrote it last.
@@ -97,7 +97,7 @@ func (w *world) failf(format string, args ...any) {
 	}
 }
 
-// next is the state after one more commit, of page 1 or 2 in turn.
+// next is the state after one more commit, of the pages in turn.
 func (w *world) next() (coord.Snapshot, walformat.PageNo) {
 	s := w.accepted
 	s.MaxFrame++
