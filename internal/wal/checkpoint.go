@@ -310,13 +310,13 @@ func (l *Log) autoCheckpoint(ctx context.Context, threshold walformat.FrameNo) {
 func (l *Log) runAutoCheckpoint(threshold walformat.FrameNo) {
 	defer func() { <-l.auto }()
 	c := checkpoint{l: l, auto: true, r: CheckpointResult{Mode: Passive}}
-	if err := c.finish(c.run(context.Background())); err != nil || c.r.WaitedFor != "" {
+	if err := c.finish(c.run(context.Background())); err != nil {
 		return
 	}
-	// Writers leave no moment at which everything accepted is backfilled, which
-	// is what an automatic restart waits for, if they overlap or go on beside
-	// the checkpoint. The next writer makes one, now and then.
-	if st := l.co.Published(); st.MaxFrame >= 4*threshold {
-		l.restartDue.Store(true)
+	// Writers and readers that overlap leave no moment at which everything
+	// accepted is backfilled and nobody reads the log, which is what an automatic
+	// restart waits for. The next writer makes one, now and then.
+	if st := l.co.Published(); st.MaxFrame >= max(4*threshold, walformat.FrameNo(l.notDue.Load())) {
+		l.restartDue.Store(uint32(threshold))
 	}
 }

@@ -10,6 +10,7 @@ package wal
 
 import (
 	"context"
+	"time"
 
 	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/walformat"
@@ -20,38 +21,57 @@ import (
 // no transaction. An error means that the log is poisoned. REQUIRES the writer's
 // place.
 func (l *Log) autoRestart() error {
-	due := l.restartDue.Load()
-	if !due && !l.restartable() || !l.co.TryLockCheckpoint() {
+	due := walformat.FrameNo(l.restartDue.Load())
+	if due == 0 && !l.restartable() || !l.co.TryLockCheckpoint() {
 		return nil
 	}
 	defer l.co.UnlockCheckpoint()
-	if due {
-		if err := l.finishBackfill(); err != nil {
+	if due > 0 {
+		l.restartDue.Store(0)
+		if err := l.makeRestartable(); err != nil {
 			return err
 		}
 	}
-	if !l.restartable() || !l.tryLead() {
-		return nil
+	done := false
+	if l.restartable() && l.tryLead() {
+		defer l.dropLead()
+		var err error
+		if done, err = l.restart(false); err != nil {
+			return err
+		}
 	}
-	defer l.dropLead()
-	_, err := l.restart(false)
-	return err
+	if due > 0 && !done {
+		// A reader that stays: not again before the log has grown as much.
+		l.notDue.Store(uint32(l.co.Published().MaxFrame + due))
+	}
+	return nil
 }
 
-// finishBackfill publishes and backfills everything accepted, unless a reader
-// needs the log. REQUIRES the checkpoint lock and the writer's place.
-func (l *Log) finishBackfill() error {
-	l.restartDue.Store(false)
-	if _, inLog := l.co.Readers(); inLog > 0 {
-		return nil
-	}
+const (
+	// restartHold is how long a restart that is due keeps the writer's place
+	// while short readers go, and restartPause how often it looks.
+	restartHold  = 2 * time.Millisecond
+	restartPause = 50 * time.Microsecond
+)
+
+// makeRestartable publishes and backfills everything accepted, and waits for the
+// readers of the log, all for a bounded moment: readers that begin after the
+// backfill use the database file, so that short ones are soon gone, however many
+// they are. REQUIRES the checkpoint lock and the writer's place.
+func (l *Log) makeRestartable() error {
 	if err := l.drain(); err != nil {
 		return err
 	}
-	if _, err := (&checkpoint{l: l}).backfill(context.Background()); err != nil {
-		l.stats.checkpointErrs.Add(1)
+	for begin := time.Now(); ; time.Sleep(restartPause) {
+		done, err := (&checkpoint{l: l}).backfill(context.Background())
+		if err != nil {
+			l.stats.checkpointErrs.Add(1)
+			return l.Failed()
+		}
+		if _, inLog := l.co.Readers(); done && inLog == 0 || time.Since(begin) > restartHold {
+			return nil
+		}
 	}
-	return l.Failed()
 }
 
 // restartable reports whether everything accepted is published and in the
@@ -122,6 +142,7 @@ func (l *Log) beginGeneration(base walformat.Checksum) {
 	l.mu.idx = l.mu.idx.Next(l.mu.gen, base)
 	l.mu.accepted, l.mu.appended, l.mu.durable, l.mu.sum = 0, 0, 0, base
 	l.appendedEnd.Store(0)
+	l.notDue.Store(0)
 	l.co.Publish(func(s *coord.State) bool {
 		s.Gen, s.Index, s.MaxFrame, s.NBackfill, s.Sum = l.mu.gen, l.mu.idx, 0, 0, base
 		return true

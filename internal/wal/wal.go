@@ -150,7 +150,9 @@ type Log struct {
 	settled bool
 	// restartDue: an automatic checkpoint found the log long, and the next
 	// writer is to restart it.
-	restartDue atomic.Bool
+	restartDue atomic.Uint32
+	// notDue: below this many frames a restart was tried already.
+	notDue atomic.Uint32
 	// copyOnWrite: filling ahead gains nothing here.
 	copyOnWrite bool
 	// sequential: nothing is to run in the background.
