@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/walnutdb/walnut/internal/pager"
 	"github.com/walnutdb/walnut/internal/wal"
@@ -159,8 +158,9 @@ func (db *DB) wait(ctx context.Context, req *pager.WriteRequest) (*pager.Tx, err
 
 // Checkpoint copies frames from the log into the database file, as mode says.
 // All modes but CheckpointPassive wait for the writer and for readers until ctx
-// ends or Options.BusyTimeout has passed; then the result is Busy and says for
-// whom it waited. The error is nil then, unless ctx was cancelled.
+// ends or CheckpointOptions.Wait has passed, which is Options.BusyTimeout if it
+// is 0; then the result is Busy and says for whom it waited. The error is nil
+// then, unless ctx was cancelled.
 func (db *DB) Checkpoint(ctx context.Context, mode CheckpointMode, o *CheckpointOptions) (CheckpointResult, error) {
 	if db.closed.Load() {
 		return CheckpointResult{Mode: mode}, ErrClosed
@@ -171,15 +171,14 @@ func (db *DB) Checkpoint(ctx context.Context, mode CheckpointMode, o *Checkpoint
 	if db.opt.ReadOnly {
 		return CheckpointResult{Mode: mode}, ErrReadOnly
 	}
-	if o == nil {
-		o = &CheckpointOptions{}
+	var opt CheckpointOptions
+	if o != nil {
+		opt = *o
 	}
-	if mode != CheckpointPassive {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, max(db.opt.BusyTimeout, time.Millisecond))
-		defer cancel()
+	if opt.Wait == 0 {
+		opt.Wait = db.opt.BusyTimeout
 	}
-	return db.store.Log().Checkpoint(ctx, mode, *o)
+	return db.store.Log().Checkpoint(ctx, mode, opt)
 }
 
 // Stats tells the state of the engine and what it has done since it was

@@ -35,7 +35,11 @@ func (f *file) Pragma(name, value string) (string, error) {
 	case "locking_mode":
 		return "normal", nil
 	case "wal_checkpoint":
-		r, err := f.checkpoint(context.Background(), value)
+		ctx, wait := context.Background(), noWait
+		if f.conn != nil {
+			ctx, wait = f.conn.GetInterrupt(), checkpointWait(f.conn)
+		}
+		r, err := f.checkpoint(ctx, value, wait)
 		if err != nil {
 			return "", err
 		}
@@ -76,9 +80,9 @@ func (f *file) setLevel(value string) {
 	}
 }
 
-// checkpoint runs a checkpoint in the mode of that name and returns SQLite's
-// three columns.
-func (f *file) checkpoint(ctx context.Context, mode string) (row [3]int64, err error) {
+// checkpoint runs a checkpoint in the mode of that name, which waits for others
+// for so long, and returns SQLite's three columns.
+func (f *file) checkpoint(ctx context.Context, mode string, wait time.Duration) (row [3]int64, err error) {
 	if f.readOnly {
 		return row, sqlite3.READONLY
 	}
@@ -89,7 +93,7 @@ func (f *file) checkpoint(ctx context.Context, mode string) (row [3]int64, err e
 	if !ok {
 		return row, fmt.Errorf("wal_checkpoint(%s) is no checkpoint: PASSIVE, FULL, RESTART and TRUNCATE are", mode)
 	}
-	r, err := f.store.Log().Checkpoint(ctx, m, wal.CheckpointOptions{})
+	r, err := f.store.Log().Checkpoint(ctx, m, wal.CheckpointOptions{Wait: wait})
 	if err != nil {
 		return row, checkpointError{err}
 	}
@@ -144,16 +148,7 @@ func Init(c *sqlite3.Conn) error {
 // checkpointSchemas checkpoints one schema, or all if it is "", as SQLite does:
 // the counts are those of the first, busy is said for any.
 func checkpointSchemas(c *sqlite3.Conn, schema, mode string) (row [3]int64, err error) {
-	ctx := c.GetInterrupt()
-	if wait := busyTimeout(c); wait > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, wait)
-		defer cancel()
-	} else if !strings.EqualFold(mode, "passive") && mode != "" {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Millisecond)
-		defer cancel()
-	}
+	ctx, wait := c.GetInterrupt(), checkpointWait(c)
 	row = [3]int64{0, -1, -1}
 	first := true
 	for i := 0; c.DBName(i) != ""; i++ {
@@ -166,7 +161,7 @@ func checkpointSchemas(c *sqlite3.Conn, schema, mode string) (row [3]int64, err 
 			first = false
 			continue
 		}
-		r, err := f.checkpoint(ctx, mode)
+		r, err := f.checkpoint(ctx, mode, wait)
 		if err != nil {
 			return row, err
 		}
@@ -194,6 +189,17 @@ func fileOf(c *sqlite3.Conn, schema string) *file {
 			return nil
 		}
 	}
+}
+
+// noWait is a time that is up.
+const noWait time.Duration = -1
+
+// checkpointWait is how long a checkpoint of the connection may wait for others.
+func checkpointWait(c *sqlite3.Conn) time.Duration {
+	if wait := busyTimeout(c); wait > 0 {
+		return wait
+	}
+	return noWait
 }
 
 // busyTimeout asks the connection how long it may wait.

@@ -58,6 +58,10 @@ type CheckpointOptions struct {
 	// the last commit up to there, waits for no reader because of later ones,
 	// and leaves the log as it is unless that was all of it.
 	MaxFrame walformat.FrameNo
+	// Wait bounds the time for which the checkpoint waits for others, all in
+	// all; its own copying does not count. 0 leaves that to the context, less
+	// waits for nobody.
+	Wait time.Duration
 	// Progress is told the pages copied and to copy, after each batch.
 	Progress func(done, total int)
 }
@@ -86,8 +90,8 @@ const (
 )
 
 // Checkpoint runs a checkpoint. Who is in its way makes the result Busy, not an
-// error. A deadline of ctx bounds the waits; a cancellation ends it, between
-// two batches if it copies, and is the error.
+// error. A deadline of ctx bounds all of it, CheckpointOptions.Wait the waits; a
+// cancellation ends it, between two batches if it copies, and is the error.
 func (l *Log) Checkpoint(ctx context.Context, mode CheckpointMode, o CheckpointOptions) (CheckpointResult, error) {
 	c := checkpoint{l: l, o: o, r: CheckpointResult{Mode: mode}}
 	err := c.finish(c.run(ctx))
@@ -101,6 +105,41 @@ type checkpoint struct {
 	r CheckpointResult
 	// auto: the checkpoint was not asked for.
 	auto bool
+	// waited is the time spent waiting for others so far.
+	waited time.Duration
+}
+
+// wait calls f, which waits for others, with a context that ends when
+// CheckpointOptions.Wait is used up.
+func (c *checkpoint) wait(ctx context.Context, f func(context.Context) error) error {
+	if c.o.Wait == 0 {
+		return f(ctx)
+	}
+	limited, cancel := context.WithTimeout(ctx, c.o.Wait-c.waited)
+	defer cancel()
+	begin := time.Now()
+	defer func() { c.waited += time.Since(begin) }()
+	return f(limited)
+}
+
+// lock takes the checkpoint lock. An automatic checkpoint is waited for as for
+// copying of its own: the caller may not even know of it.
+func (c *checkpoint) lock(ctx context.Context) error {
+	for !c.l.co.TryLockCheckpoint() {
+		select {
+		case c.l.auto <- struct{}{}: // it is another one that was asked for
+			<-c.l.auto
+			return c.wait(ctx, c.l.co.LockCheckpoint)
+		default:
+		}
+		select {
+		case c.l.auto <- struct{}{}:
+			<-c.l.auto
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // finish makes of run's error what the caller gets.
@@ -129,7 +168,7 @@ func (c *checkpoint) run(ctx context.Context) error {
 		return c.passive(ctx)
 	}
 	c.r.WaitedFor = "another checkpoint"
-	if err := c.l.co.LockCheckpoint(ctx); err != nil {
+	if err := c.lock(ctx); err != nil {
 		return err
 	}
 	defer c.l.co.UnlockCheckpoint()
@@ -139,7 +178,7 @@ func (c *checkpoint) run(ctx context.Context) error {
 		return err
 	}
 	if req != nil {
-		if err := req.Wait(ctx); err != nil {
+		if err := c.wait(ctx, req.Wait); err != nil {
 			return err
 		}
 	}
@@ -197,14 +236,25 @@ func (c *checkpoint) insist(ctx context.Context) error {
 			c.r.WaitedFor = ""
 			return nil
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-			pause = min(2*pause, waitMax)
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
+		if err := c.wait(ctx, func(ctx context.Context) error { return sleep(ctx, pause) }); err != nil {
+			return err
 		}
+		pause = min(2*pause, waitMax)
+	}
+}
+
+// sleep returns after d, or with ctx's error before.
+func sleep(ctx context.Context, d time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
