@@ -88,8 +88,9 @@ type Options struct {
 	// if its context does not end before: 0 is DefaultBusyTimeout, a negative
 	// value does not wait.
 	BusyTimeout time.Duration
-	// AutoCheckpoint runs a passive checkpoint after a commit that leaves that
-	// many frames or more in the log alone: 0 is DefaultAutoCheckpoint, a
+	// AutoCheckpoint begins a passive checkpoint in the background after a
+	// commit that leaves that many frames or more in the log alone; one that
+	// leaves four times as many waits for it. 0 is DefaultAutoCheckpoint, a
 	// negative value turns it off.
 	AutoCheckpoint int
 	// NoAutoRestart forbids this DB's writers to restart a log that is fully
