@@ -94,7 +94,7 @@ type Options struct {
 	// DefaultAutoCheckpoint, a negative value turns it off.
 	AutoCheckpoint int
 	// NoAutoRestart forbids this DB's writers to restart a log that is fully
-	// backfilled.
+	// backfilled, and to copy the rest of a long one for that.
 	NoAutoRestart bool
 }
 
@@ -139,7 +139,8 @@ type TxOptions struct {
 	Sync *SyncLevel
 	// NoAutoCheckpoint: the commit is not followed by a checkpoint.
 	NoAutoCheckpoint bool
-	// NoAutoRestart: the transaction does not restart the log.
+	// NoAutoRestart: the transaction does not restart the log, nor copies the
+	// rest of a long one for that.
 	NoAutoRestart bool
 }
 

@@ -4,6 +4,7 @@ package driver
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/ncruces/go-sqlite3"
 )
@@ -17,6 +18,7 @@ type prepared struct {
 	sql     string // the text it was asked for
 	keep    bool   // it may go into the cache
 	plain   bool   // a plain read: see keeper
+	begin   bool   // BEGIN: see attached
 	nparams int
 	params  []string // names, filled by paramNames
 	cols    *columns // filled by columnsOf
@@ -59,7 +61,10 @@ func (k *stmtCache) put(p *prepared) {
 // next token on. Text without a statement gives nil.
 func (c *conn) prepare(sql string) (p *prepared, tail string, err error) {
 	if p := c.cache.take(sql); p != nil {
-		return p, "", nil
+		if !p.begin || !c.attached() {
+			return p, "", nil
+		}
+		_ = p.Close() // it may be older than what is attached
 	}
 	text := skipBlank(sql)
 	if text == "" {
@@ -82,8 +87,14 @@ func (c *conn) prepare(sql string) (p *prepared, tail string, err error) {
 	tail = skipBlank(tail)
 	p = &prepared{Stmt: s, sql: sql, keep: keep && tail == "", nparams: s.BindCount()}
 	p.plain = !ours && plainRead(s, text)
+	p.begin = strings.EqualFold(firstWord(text), "BEGIN")
 	return p, tail, nil
 }
+
+// attached reports whether there are databases beside main and temp. A compiled
+// BEGIN IMMEDIATE locks those that were there when it was compiled, and SQLite
+// does not compile it again when another one is attached.
+func (c *conn) attached() bool { return c.db.DBName(2) != "" }
 
 // release gives a statement back after its use. The error is that of a
 // statement that was ended early: it may have had something to commit.

@@ -30,6 +30,9 @@ var fixedSQL = [fixedCount]string{
 
 // runFixed runs one of the connection's own statements.
 func (c *conn) runFixed(which int) error {
+	if which <= stmtBeginExclusive && c.attached() {
+		return c.db.Exec(fixedSQL[which])
+	}
 	s := c.fixed[which]
 	if s == nil {
 		var err error

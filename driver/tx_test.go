@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"errors"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -332,4 +333,40 @@ func TestTxWithoutContext(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A transaction that begins IMMEDIATE has the writer's place of every database
+// that is attached then, also of one that was attached after an earlier BEGIN.
+func TestImmediateLocksAttached(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "other.db")
+	other := openAt(t, path, "_busy_timeout=0")
+	mustExec(t, other, "CREATE TABLE u(x)")
+	c := oneConn(t, openDB(t, "_txlock=immediate"))
+	begins := map[string]func() (end func() error){
+		"BeginTx": func() func() error {
+			tx, err := c.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return tx.Rollback
+		},
+		"text": func() func() error {
+			mustExec(t, c, "BEGIN IMMEDIATE")
+			return func() error { _, err := c.ExecContext(context.Background(), "ROLLBACK"); return err }
+		},
+	}
+	for name, begin := range begins {
+		for _, attached := range []bool{false, true} {
+			if attached {
+				mustExec(t, c, "ATTACH ? AS b", path)
+			}
+			end := begin()
+			_, err := other.Exec("INSERT INTO u VALUES(1)")
+			want(t, name+": the other database is locked", errors.Is(err, sqlite3.BUSY), attached)
+			if err := end(); err != nil {
+				t.Error(err)
+			}
+		}
+		mustExec(t, c, "DETACH b")
+	}
 }

@@ -35,7 +35,11 @@ func (f *file) Pragma(name, value string) (string, error) {
 	case "locking_mode":
 		return "normal", nil
 	case "wal_checkpoint":
-		r, err := f.checkpoint(context.Background(), value, 0)
+		ctx, wait := context.Background(), leastWait
+		if f.conn != nil {
+			ctx, wait = f.conn.GetInterrupt(), checkpointWait(f.conn)
+		}
+		r, err := f.checkpoint(ctx, value, wait)
 		if err != nil {
 			return "", err
 		}
@@ -144,10 +148,7 @@ func Init(c *sqlite3.Conn) error {
 // checkpointSchemas checkpoints one schema, or all if it is "", as SQLite does:
 // the counts are those of the first, busy is said for any.
 func checkpointSchemas(c *sqlite3.Conn, schema, mode string) (row [3]int64, err error) {
-	ctx, wait := c.GetInterrupt(), busyTimeout(c)
-	if wait <= 0 {
-		wait = time.Millisecond
-	}
+	ctx, wait := c.GetInterrupt(), checkpointWait(c)
 	row = [3]int64{0, -1, -1}
 	first := true
 	for i := 0; c.DBName(i) != ""; i++ {
@@ -189,6 +190,12 @@ func fileOf(c *sqlite3.Conn, schema string) *file {
 		}
 	}
 }
+
+// leastWait is how long a checkpoint waits for others that is to wait for nobody.
+const leastWait = time.Millisecond
+
+// checkpointWait is how long a checkpoint of the connection may wait for others.
+func checkpointWait(c *sqlite3.Conn) time.Duration { return max(busyTimeout(c), leastWait) }
 
 // busyTimeout asks the connection how long it may wait.
 func busyTimeout(c *sqlite3.Conn) time.Duration {

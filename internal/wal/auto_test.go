@@ -121,3 +121,46 @@ func TestCommitGivesUpBackpressure(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// TestRestartHoldsForShortReaders: a writer whose restart is due waits a moment
+// for readers of the log, and begins it anew if they go. If one stays, it goes on
+// without, and no writer waits again before the log has grown by as much.
+func TestRestartHoldsForShortReaders(t *testing.T) {
+	for _, short := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			x := newLog(t)
+			x.commit(SyncFull, 1, 2)
+			m, _ := x.Coordinator().BeginRead() // in the log: nothing is copied
+			for i := range uint32(6) {
+				x.commitAuto(context.Background(), 2+i)
+			}
+			if x.restartDue.Load() == 0 || x.Stats().Restarts != 0 {
+				t.Fatalf("no restart is due with %d frames", x.published().MaxFrame)
+			}
+			begun := make(chan *Writer, 1)
+			start := time.Now()
+			go func() { begun <- x.begin() }()
+			synctest.Wait() // it holds the place
+			if !short {
+				defer x.Coordinator().EndRead(m)
+			} else {
+				x.Coordinator().EndRead(m)
+			}
+			w := <-begun
+			held, restarts := time.Since(start), x.Stats().Restarts
+			if short && (restarts != 1 || held > restartHold) || !short && (restarts != 0 || held < restartHold) {
+				t.Errorf("short reader %v: held for %v, %d restarts", short, held, restarts)
+			}
+			if err := w.Abandon(); err != nil {
+				t.Fatal(err)
+			}
+			// The threshold is one frame: after one more it is tried again.
+			start = time.Now()
+			if w = x.begin(); time.Since(start) > 0 {
+				t.Error("held again with nothing new in the log")
+			}
+			_ = w.Abandon()
+			x.wantPage(2, 7)
+		})
+	}
+}

@@ -276,6 +276,10 @@ func (l *Log) drain() error {
 	return l.syncTo(gen, end) // what is durable is published
 }
 
+// maxThreshold bounds the threshold of automatic checkpoints, so that four times
+// as much is still a frame number.
+const maxThreshold = 1 << 29
+
 // autoCheckpoint is called after a commit, outside the writer's place. Once
 // threshold frames wait for backfilling, it begins a PASSIVE checkpoint in the
 // background: the syncs of a checkpoint are no commit's affair. If the one that

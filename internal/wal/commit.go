@@ -110,7 +110,7 @@ func (w *Writer) Commit(ctx context.Context, frames []Frame, dbSize uint32, o Co
 	}
 	w.base.MaxFrame, w.base.DBSize, w.base.Seq = c.end, dbSize, c.seq
 	if o.AutoCheckpoint > 0 {
-		l.autoCheckpoint(ctx, walformat.FrameNo(o.AutoCheckpoint))
+		l.autoCheckpoint(ctx, walformat.FrameNo(min(o.AutoCheckpoint, maxThreshold)))
 	}
 	return mark, nil
 }
