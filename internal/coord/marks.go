@@ -34,7 +34,7 @@ type Mark int8
 const NoMark Mark = 0
 
 // fileCounts is the number of counts of slot 0, a power of two.
-const fileCounts = 8
+const fileCounts = 16
 
 // InFile reports whether the reader is in slot 0: it uses the database file
 // only.
@@ -85,6 +85,8 @@ type marks struct {
 	// nothing will be different until somebody writes what is read. It is nil
 	// otherwise, and set before the first use.
 	hook func(reads, writes part, retry bool)
+	// What stands before is read by all; the slots are written.
+	_    [64]byte
 	file [fileCounts]slot
 	// log has slots 1 to 4, by their number.
 	log [NumMarks]slot
