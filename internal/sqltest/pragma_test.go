@@ -111,8 +111,8 @@ func TestAutoCheckpointPragma(t *testing.T) {
 		exec1(t, c, "INSERT INTO t VALUES(zeroblob(3000))")
 	}
 	// They run beside the commits, which wait when four times as much is not
-	// backfilled; the log begins anew when one ends at four times the size.
-	if s := engine.Stats(); s.Checkpoints == 0 || s.Restarts == 0 || s.LogFrames > 90 {
+	// backfilled; the log begins anew soon after one ends at four times the size.
+	if s := engine.Stats(); s.Checkpoints == 0 || s.Restarts == 0 || s.LogFrames > 200 {
 		t.Errorf("at 10 frames: %d checkpoints, %d restarts, %d frames in the log", s.Checkpoints, s.Restarts, s.LogFrames)
 	}
 	get(t, c, "PRAGMA wal_checkpoint") // waits for the last one
