@@ -77,6 +77,27 @@ func TestPoolPinned(t *testing.T) {
 	}
 }
 
+// TestPoolWelcomes: a page that was only read comes in where there is room, and
+// else now and then, so that a scan leaves most of what is there.
+func TestPoolWelcomes(t *testing.T) {
+	p := newPool(8*poolTestPage, poolTestPage)
+	for n := walformat.PageNo(1); n <= poolWays; n++ {
+		if !p.welcomes(n) {
+			t.Fatalf("no room with %d pages", n-1)
+		}
+		putPattern(p, n, 1)
+	}
+	in := 0
+	for n := range walformat.PageNo(8000) {
+		if p.welcomes(100 + n) {
+			in++
+		}
+	}
+	if in == 0 || in > 8000/4 {
+		t.Errorf("%d of 8000 pages drive another one out", in)
+	}
+}
+
 // TestPoolRace: readers that copy, readers with views and writers, on a pool of
 // one set. Whoever finds a version finds its content.
 func TestPoolRace(t *testing.T) {

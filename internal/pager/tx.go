@@ -95,9 +95,6 @@ func (t *Tx) Resume() bool {
 	return true
 }
 
-// State is the published state that the transaction reads.
-func (t *Tx) State() *coord.State { return t.st }
-
 // WriteRequest is a wait for the writer's place, for a new transaction or for
 // one that reads, and then that transaction's place.
 type WriteRequest struct {

@@ -452,3 +452,28 @@ func TestSetPageSize(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestUnsyncedCommitsAreWrittenOut: the device is told to begin after each 256
+// KiB of commits that nobody syncs, and a failure of that is one of a sync.
+func TestUnsyncedCommitsAreWrittenOut(t *testing.T) {
+	x := newLog(t)
+	const commits = 3 * appendOutBytes / (testPage + walformat.FrameHeaderSize)
+	for i := range uint32(commits) {
+		x.commit(SyncNormal, i, 2)
+	}
+	if n := x.d.Ops(faultdisk.OpStartWrite); n != 2 {
+		t.Errorf("%d times in %d commits", n, commits)
+	}
+	x.d.FailAt(faultdisk.OpStartWrite, 1)
+	for i := range uint32(commits) {
+		_, err := x.commitOn(x.begin(), SyncNormal, i, 2)
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, ErrCommitUnknown) || !errors.Is(x.Failed(), ErrLogFailed) {
+			t.Errorf("%v; the log: %v", err, x.Failed())
+		}
+		return
+	}
+	t.Error("the failure reached nobody")
+}

@@ -153,6 +153,20 @@ func pageData(n walformat.PageNo, version uint32) []byte {
 	return b
 }
 
+// RequestWrite is RequestWriteInto a request of its own.
+func (l *Log) RequestWrite(noRestart bool) (*WriterRequest, error) {
+	r := new(WriterRequest)
+	return r, l.RequestWriteInto(r, noRestart)
+}
+
+// Wait waits for the place and begins. The error may be ctx's.
+func (r *WriterRequest) Wait(ctx context.Context) (*Writer, error) {
+	if err := r.Granted(ctx); err != nil {
+		return nil, err
+	}
+	return r.Begin()
+}
+
 // begin takes the writer's place, which must be free.
 func (x *testLog) begin() *Writer {
 	x.t.Helper()

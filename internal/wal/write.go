@@ -60,15 +60,9 @@ type WriterRequest struct {
 	w         Writer
 }
 
-// RequestWrite queues for the writer's place; noRestart forbids restarting the
-// log (AutoRestart).
-func (l *Log) RequestWrite(noRestart bool) (*WriterRequest, error) {
-	r := new(WriterRequest)
-	return r, l.RequestWriteInto(r, noRestart)
-}
-
-// RequestWriteInto is RequestWrite without an allocation: r is zero, or its
-// Writer has ended by an Abandon or by a Commit without an error.
+// RequestWriteInto queues for the writer's place; noRestart forbids restarting
+// the log (AutoRestart). r is zero, or its Writer has ended by an Abandon or by a
+// Commit without an error.
 func (l *Log) RequestWriteInto(r *WriterRequest, noRestart bool) error {
 	return l.request(r, coord.WriteRequest, 0, noRestart)
 }
@@ -112,14 +106,6 @@ func (r *WriterRequest) Granted(ctx context.Context) error {
 		return nil
 	}
 	return r.req.Wait(ctx)
-}
-
-// Wait waits for the place and begins. The error may be ctx's.
-func (r *WriterRequest) Wait(ctx context.Context) (*Writer, error) {
-	if err := r.Granted(ctx); err != nil {
-		return nil, err
-	}
-	return r.Begin()
 }
 
 // Begin turns a granted place into a Writer. On an error the place has been
