@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/ncruces/go-sqlite3"
+
+	"github.com/walnutdb/walnut/internal/sqlitevfs"
 )
 
 // cacheSize is how many idle statements a connection keeps.
@@ -18,7 +20,7 @@ type prepared struct {
 	sql     string // the text it was asked for
 	keep    bool   // it may go into the cache
 	plain   bool   // a plain read: see keeper
-	begin   bool   // BEGIN: see attached
+	begin   bool   // BEGIN: see runFixed
 	nparams int
 	params  []string // names, filled by paramNames
 	cols    *columns // filled by columnsOf
@@ -61,7 +63,7 @@ func (k *stmtCache) put(p *prepared) {
 // next token on. Text without a statement gives nil.
 func (c *conn) prepare(sql string) (p *prepared, tail string, err error) {
 	if p := c.cache.take(sql); p != nil {
-		if !p.begin || !c.attached() {
+		if !p.begin || !sqlitevfs.Attached(c.db) {
 			return p, "", nil
 		}
 		_ = p.Close() // it may be older than what is attached
@@ -90,11 +92,6 @@ func (c *conn) prepare(sql string) (p *prepared, tail string, err error) {
 	p.begin = strings.EqualFold(firstWord(text), "BEGIN")
 	return p, tail, nil
 }
-
-// attached reports whether there are databases beside main and temp. A compiled
-// BEGIN IMMEDIATE locks those that were there when it was compiled, and SQLite
-// does not compile it again when another one is attached.
-func (c *conn) attached() bool { return c.db.DBName(2) != "" }
 
 // release gives a statement back after its use. The error is that of a
 // statement that was ended early: it may have had something to commit.

@@ -11,6 +11,8 @@ import (
 	"fmt"
 
 	"github.com/ncruces/go-sqlite3"
+
+	"github.com/walnutdb/walnut/internal/sqlitevfs"
 )
 
 // The statements that a connection keeps for itself. The first three are in
@@ -28,9 +30,11 @@ var fixedSQL = [fixedCount]string{
 	"BEGIN DEFERRED", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE", "COMMIT", "ROLLBACK",
 }
 
-// runFixed runs one of the connection's own statements.
+// runFixed runs one of the connection's own statements. A compiled BEGIN
+// IMMEDIATE locks the databases that were there when it was compiled, and SQLite
+// does not compile it again when another one is attached.
 func (c *conn) runFixed(which int) error {
-	if which <= stmtBeginExclusive && c.attached() {
+	if which <= stmtBeginExclusive && sqlitevfs.Attached(c.db) {
 		return c.db.Exec(fixedSQL[which])
 	}
 	s := c.fixed[which]

@@ -85,7 +85,7 @@ func (k *Keeper) Begin() {
 	}
 	again := false
 	if k.on {
-		if !k.attached() && k.file.resume() {
+		if !Attached(k.conn) && k.file.resume() {
 			k.gained++
 			return
 		}
@@ -99,12 +99,12 @@ func (k *Keeper) Begin() {
 	k.last = now
 }
 
-// attached reports whether there are databases beside main and temp.
-func (k *Keeper) attached() bool { return k.conn.DBName(2) != "" }
+// Attached reports whether a connection has databases beside main and temp.
+func Attached(c *sqlite3.Conn) bool { return c.DBName(2) != "" }
 
 // keep begins a keeping, unless SQLite is in a transaction.
 func (k *Keeper) keep() {
-	if k.file.lock != vfs.LOCK_NONE || k.attached() || !k.conn.GetAutocommit() {
+	if k.file.lock != vfs.LOCK_NONE || Attached(k.conn) || !k.conn.GetAutocommit() {
 		return
 	}
 	if k.stmt == nil {
