@@ -63,7 +63,7 @@ func (d *Disk) crash(seed int64, draw func(n int) (mood, *rand.Rand)) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	image := New(seed)
-	image.next = d.next
+	image.next, image.anywhere, image.capacity = d.next, d.anywhere, d.capacity
 	names := maps.Clone(d.durable)
 	m, rng := draw(len(d.pending))
 	for i, c := range d.pending {
@@ -73,6 +73,7 @@ func (d *Disk) crash(seed int64, draw func(n int) (mood, *rand.Rand)) *Disk {
 	}
 	for _, ino := range distinct(slices.Collect(maps.Values(names))) {
 		m, rng := draw(len(ino.pending))
+		m.anywhere = d.anywhere
 		left := &inode{index: ino.index, durable: *ino.durable.Clone()}
 		m.apply(rng, &left.durable, ino.pending)
 		left.visible = *left.durable.Clone()
@@ -91,7 +92,7 @@ func (d *Disk) Kill(seed int64) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	image := New(seed)
-	image.next, image.changed = d.next, d.changed
+	image.next, image.changed, image.anywhere, image.capacity = d.next, d.changed, d.anywhere, d.capacity
 	// The files that only a lost removal would bring back belong to it too.
 	all := slices.AppendSeq(slices.Collect(maps.Values(d.durable)), maps.Values(d.names))
 	for _, c := range d.pending {
@@ -141,6 +142,8 @@ type mood struct {
 	// cut, if ordered, is the first change that does not survive, or not whole.
 	ordered bool
 	cut     int
+	// anywhere: see Disk.TearAnywhere.
+	anywhere bool
 }
 
 var (
@@ -180,9 +183,9 @@ func (m mood) fate(rng *rand.Rand, i int) fate {
 		return kept
 	case m.ordered && i == m.cut && rng.IntN(2) == 0:
 		return torn
-	case m.ordered || m == keepNone:
+	case m.ordered || m.keep == 0:
 		return gone
-	case m == keepAll:
+	case m.keep == 1:
 		return kept
 	case rng.Float64() < m.tear:
 		return torn
@@ -202,7 +205,7 @@ func (m mood) apply(rng *rand.Rand, to *paged.Content, changes []change) {
 			if c.truncate {
 				continue // there are no halves of it
 			}
-			for _, s := range tear(rng, c.off, c.n) {
+			for _, s := range tear(rng, c.off, c.n, m.anywhere) {
 				c.part(s).apply(to)
 			}
 			if end := c.off + c.n; end > to.Size() && rng.IntN(2) == 0 {

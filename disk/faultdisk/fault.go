@@ -1,6 +1,11 @@
 package faultdisk
 
-import "strings"
+import (
+	"strings"
+	"time"
+
+	"github.com/walnutdb/walnut/disk"
+)
 
 // This file decides which operations fail, and counts and records all of them.
 //
@@ -82,7 +87,26 @@ const (
 	Prefix
 	// All: the operation does everything, and yet reports the error.
 	All
+	// Slow: the operation does everything and reports no error, after the
+	// fault's delay.
+	Slow
+	// Lie: a SyncData, StartWrite or SyncDir does nothing and reports no error.
+	// What it should have made durable is covered by the next one that does not
+	// lie. Any other operation is as with Slow.
+	Lie
+	// Lost: a write reports no error, and never reaches the disk. Reads show it
+	// until something evicts it (see [Disk.Kill], [Disk.Evict]); syncs do not
+	// bring it back, only writing the bytes again does. Any other operation is
+	// as with Slow.
+	Lost
+	// Misdirected: as Lost, and the bytes are durable at once in another place
+	// of the file, a whole number of sectors away. In a file that has no other
+	// place it is Lost.
+	Misdirected
 )
+
+// silent: the operation reports no error.
+func (e Effect) silent() bool { return e >= Slow }
 
 // Fault says which operation fails, and how.
 type Fault struct {
@@ -95,6 +119,14 @@ type Fault struct {
 	// Suffix restricts the fault to files whose name ends so ("-wal"). For a
 	// rename either name counts, for SyncDir the directory's.
 	Suffix string
+	// Off and Len, if Len is not 0, restrict the fault to reads, writes and
+	// locks of any of the Len bytes from Off on, and to truncations that cut or
+	// add any of them.
+	Off, Len int64
+	// Delay is how long the operation takes, by the clock of package time (which
+	// testing/synctest replaces). The disk is free for others meanwhile, and what
+	// they write is not covered by a sync that was called before.
+	Delay time.Duration
 	// Effect is what is done nevertheless. With the error disk.ErrNoSpace,
 	// Random means Prefix.
 	Effect Effect
@@ -170,9 +202,16 @@ func (d *Disk) SetHook(fn func(OpInfo) error) {
 
 // failure is how an operation fails. A nil failure is none.
 type failure struct {
-	err    error
+	err    error // nil if the effect is silent
 	effect Effect
+	delay  time.Duration
 }
+
+// is reports whether the effect is e; a nil failure has none.
+func (f *failure) is(e Effect) bool { return f != nil && f.effect == e }
+
+// whole reports whether the operation does everything.
+func (f *failure) whole() bool { return f == nil || f.effect == All || f.effect >= Slow }
 
 // cause returns the error, nil for a nil failure.
 func (f *failure) cause() error {
@@ -206,6 +245,12 @@ func (d *Disk) run(info OpInfo, prepare func(*OpInfo) error, act func(OpInfo, *f
 	info.Seq = d.seq
 	d.counts[info.Op]++
 	f := d.match(info)
+	if f != nil && f.delay > 0 {
+		_ = d.unlocked(func() error { time.Sleep(f.delay); return nil })
+		if d.dead {
+			return ErrCrashed
+		}
+	}
 	if hook := d.hook; hook != nil {
 		if err := d.unlocked(func() error { return hook(info) }); err != nil && f == nil {
 			f = &failure{err: injectedError{err}}
@@ -242,14 +287,14 @@ func (d *Disk) match(info OpInfo) (f *failure) {
 			continue
 		}
 		in.fired++
-		err := in.fault.Err
-		switch err {
-		case nil:
-			err = ErrInjected
+		f = &failure{effect: in.fault.Effect, delay: in.fault.Delay}
+		switch {
+		case f.effect.silent():
+		case in.fault.Err == nil:
+			f.err = ErrInjected
 		default:
-			err = injectedError{err}
+			f.err = injectedError{in.fault.Err}
 		}
-		f = &failure{err: err, effect: in.fault.Effect}
 		if !in.fault.Sticky {
 			d.drop(in)
 		}
@@ -259,6 +304,69 @@ func (d *Disk) match(info OpInfo) (f *failure) {
 
 func (in *Injection) matches(info OpInfo) bool {
 	s := in.fault.Suffix
-	return in.fault.Op&info.Op != 0 &&
+	return in.fault.Op&info.Op != 0 && in.inRange(info) &&
 		(strings.HasSuffix(info.Name, s) || info.To != "" && strings.HasSuffix(info.To, s))
 }
+
+// inRange reports whether the operation touches the fault's bytes.
+func (in *Injection) inRange(info OpInfo) bool {
+	from, to := in.fault.Off, in.fault.Off+in.fault.Len
+	switch {
+	case in.fault.Len == 0:
+		return true
+	case info.Op&OpTruncate != 0:
+		return info.from < to && from < max(info.Off, info.from) || info.Off < to && from < info.from
+	case info.Off < 0:
+		return false
+	}
+	return info.Off < to && from < info.Off+info.Len
+}
+
+// SetCapacity bounds the bytes that all files of the disk have together, by
+// their sizes as readers see them; a negative number, the default, is no bound.
+// A write that would exceed it writes what fits, as a prefix, and fails with
+// disk.ErrNoSpace, and so does a truncation, which does nothing. Removing and
+// cutting files makes room; a removed file needs its room until its last handle
+// is closed.
+func (d *Disk) SetCapacity(bytes int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.capacity = bytes
+}
+
+// Used returns the bytes that count for SetCapacity.
+func (d *Disk) Used() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.used()
+}
+
+// used: see Used. REQUIRES: d.mu.
+func (d *Disk) used() (n int64) {
+	seen := map[*inode]bool{}
+	add := func(ino *inode) {
+		if !seen[ino] {
+			seen[ino] = true
+			n += ino.visible.Size()
+		}
+	}
+	for _, ino := range d.names {
+		add(ino)
+	}
+	for f := range d.handles {
+		add(f.ino)
+	}
+	return n
+}
+
+// room returns how many of the n bytes by which a file is to grow fit.
+// REQUIRES: d.mu.
+func (d *Disk) room(n int64) int64 {
+	if d.capacity < 0 || n <= 0 {
+		return n
+	}
+	return min(n, max(0, d.capacity-d.used()))
+}
+
+// errFull is the error of a disk whose capacity is exhausted.
+var errFull = injectedError{disk.ErrNoSpace}

@@ -29,17 +29,31 @@
 // [Disk.Kill] is the end of the process only: what reads showed stays, except
 // what a failed sync dropped.
 //
+// With [Disk.TearAnywhere] writes are torn between any two bytes, not between
+// sectors only.
+//
 // # Failing
 //
-// [Disk.Inject] makes the n-th operation of a kind fail. A failed write leaves
-// any part of itself. A failed sync drops what it should have made durable, as
-// Linux does: reads go on showing it, later syncs succeed without it, and only
-// writing the bytes again brings them back.
+// [Disk.Inject] makes the n-th operation of a kind fail, in a file and a range of
+// its bytes. A failed write leaves any part of itself. A failed sync drops what
+// it should have made durable, as Linux does: reads go on showing it, also to
+// those who open the file again, later syncs succeed without it, and only
+// writing the bytes again brings them back. [Disk.SetCapacity] is a disk that
+// fills up.
+//
+// # Lying
+//
+// Effects that report no error: an operation that takes long ([Slow]), a sync
+// that does nothing ([Lie]), a write that never reaches the disk ([Lost]) or
+// reaches another place of it ([Misdirected]). [Disk.FlipBits] and
+// [Disk.Overwrite] damage what lies on the disk; [Disk.Evict] makes reads show
+// what is there.
 //
 // # Invariants
 //
 //   - Visible content = any earlier visible content + the operations since, in
-//     order: the disk never lies to a reader before a crash or a kill.
+//     order: the disk never lies to a reader before a crash or a kill, unless
+//     it was damaged or told to evict.
 //   - The same seed and the same operations, in the same order, give the same
 //     faults and the same images.
 //   - A sync covers the operations that returned before it was called; what was
@@ -82,7 +96,9 @@ type Disk struct {
 	next    uint64            // the last file's index
 	handles map[*file]struct{}
 
-	background bool // see AllowBackground
+	background bool  // see AllowBackground
+	anywhere   bool  // see TearAnywhere
+	capacity   int64 // see SetCapacity
 
 	hook       func(OpInfo) error
 	injections []*Injection
@@ -135,6 +151,15 @@ func (d *Disk) AllowBackground() {
 	d.background = true
 }
 
+// TearAnywhere lets writes be torn between any two bytes and not between sectors
+// only, in crashes and by faults, from now on and in all images of the disk. No
+// disk promises that it does not do so, though most do not.
+func (d *Disk) TearAnywhere() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.anywhere = true
+}
+
 // New returns an empty disk whose choices follow from seed.
 func New(seed int64) *Disk {
 	return &Disk{
@@ -144,6 +169,7 @@ func New(seed int64) *Disk {
 		durable:   map[string]*inode{},
 		handles:   map[*file]struct{}{},
 		countdown: -1,
+		capacity:  -1,
 		counts:    map[Op]int{},
 	}
 }
@@ -176,7 +202,7 @@ func (d *Disk) Open(name string, flag disk.OpenFlag) (disk.File, error) {
 		}
 		return nil
 	}, func(info OpInfo, f *failure) error {
-		if f != nil && f.effect != All {
+		if !f.whole() {
 			return f.err
 		}
 		ino := d.names[key]
@@ -189,7 +215,7 @@ func (d *Disk) Open(name string, flag disk.OpenFlag) (disk.File, error) {
 			ino = d.newInode()
 			d.change(entryChange{dir: path.Dir(key), add: key, added: ino})
 		}
-		if f != nil {
+		if f.cause() != nil {
 			return f.err
 		}
 		opened = &file{d: d, ino: ino, name: name, key: key, readOnly: flag&disk.ReadOnly != 0}
@@ -222,7 +248,7 @@ func (d *Disk) Stat(name string) (info disk.Info, err error) {
 	key := clean(name)
 	err = d.run(OpInfo{Op: OpStat, Name: key, Off: -1}, nil, func(_ OpInfo, f *failure) error {
 		switch {
-		case f != nil:
+		case f.cause() != nil:
 			return f.err
 		case d.names[key] == nil:
 			return fs.ErrNotExist
@@ -252,7 +278,7 @@ func (d *Disk) info(ino *inode) disk.Info {
 func (d *Disk) Remove(name string) error {
 	key := clean(name)
 	err := d.run(OpInfo{Op: OpRemove, Name: key, Off: -1}, nil, func(_ OpInfo, f *failure) error {
-		if f != nil && f.effect != All {
+		if !f.whole() {
 			return f.err
 		}
 		ino := d.names[key]
@@ -269,7 +295,7 @@ func (d *Disk) Remove(name string) error {
 func (d *Disk) Rename(oldName, newName string) error {
 	from, to := clean(oldName), clean(newName)
 	err := d.run(OpInfo{Op: OpRename, Name: from, To: to, Off: -1}, nil, func(_ OpInfo, f *failure) error {
-		if f != nil && f.effect != All {
+		if !f.whole() {
 			return f.err
 		}
 		ino := d.names[from]
@@ -297,8 +323,8 @@ func (d *Disk) SyncDir(dir string) error {
 		covered = d.changed
 		return nil
 	}, func(_ OpInfo, f *failure) error {
-		if f != nil && f.effect != All {
-			return f.err
+		if !f.whole() || f.is(Lie) {
+			return f.cause()
 		}
 		rest := make([]entryChange, 0, len(d.pending))
 		for _, c := range d.pending {
@@ -317,7 +343,7 @@ func (d *Disk) SyncDir(dir string) error {
 // Resolve implements [disk.FS]: the name, clean, from the root.
 func (d *Disk) Resolve(name string) (string, error) {
 	err := d.run(OpInfo{Op: OpStat, Name: clean(name), Off: -1}, nil, func(_ OpInfo, f *failure) error {
-		if f == nil && name == "" {
+		if f.cause() == nil && name == "" {
 			return fs.ErrNotExist
 		}
 		return f.cause()

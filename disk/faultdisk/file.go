@@ -50,7 +50,7 @@ func (f *file) ReadAt(p []byte, off int64) (n int, err error) {
 		}
 		return f.usable(false)
 	}, func(_ OpInfo, x *failure) error {
-		if x != nil {
+		if x.cause() != nil {
 			if len(p) > 0 && x.effect != Nothing {
 				n = f.ino.visible.ReadAt(p[:f.d.rng.IntN(len(p))], off)
 			}
@@ -89,7 +89,17 @@ func (f *file) WriteVAt(bufs [][]byte, off int64) (n int64, err error) {
 		}
 		return nil
 	}, func(_ OpInfo, x *failure) error {
-		if x == nil || x.effect == All {
+		if fits := size - f.growth(off+size) + f.d.room(f.growth(off+size)); fits < size {
+			n = max(0, fits)
+			f.ino.write(newWrite(bufs, off, size).part(span{off, n}))
+			return errFull
+		}
+		switch {
+		case x.is(Lost), x.is(Misdirected):
+			n = size
+			f.ino.loseWrite(newWrite(bufs, off, size), x.is(Misdirected), f.d.rng)
+			return nil
+		case x.whole():
 			n = size
 			f.ino.write(newWrite(bufs, off, size))
 			return x.cause()
@@ -102,7 +112,7 @@ func (f *file) WriteVAt(bufs [][]byte, off int64) (n int64, err error) {
 			f.ino.write(newWrite(bufs, off, size).part(span{off, n}))
 		case Random:
 			whole := newWrite(bufs, off, size)
-			for _, s := range tear(f.d.rng, off, size) {
+			for _, s := range tear(f.d.rng, off, size, f.d.anywhere) {
 				f.ino.write(whole.part(s))
 			}
 		}
@@ -111,6 +121,9 @@ func (f *file) WriteVAt(bufs [][]byte, off int64) (n int64, err error) {
 	return n, fail("write", f.name, off+n, err)
 }
 
+// growth is by how many bytes the file is shorter than end. REQUIRES: d.mu.
+func (f *file) growth(end int64) int64 { return max(0, end-f.ino.visible.Size()) }
+
 // SyncData implements disk.File.
 func (f *file) SyncData() error {
 	var covered uint64
@@ -118,11 +131,14 @@ func (f *file) SyncData() error {
 		covered = f.ino.written
 		return f.usable(false)
 	}, func(_ OpInfo, x *failure) error {
-		if x == nil {
+		switch {
+		case x.is(Lie):
+			return nil
+		case x.cause() == nil:
 			f.ino.sync(covered)
 			return nil
 		}
-		f.ino.failSync(covered, f.d.rng, x.effect)
+		f.ino.failSync(covered, f.d.rng, x.effect, f.d.anywhere)
 		return x.err
 	})
 	return fail("sync", f.name, -1, err)
@@ -138,11 +154,14 @@ func (f *file) StartWrite(off, n int64) error {
 		covered = f.ino.written
 		return f.usable(false)
 	}, func(_ OpInfo, x *failure) error {
-		if x == nil {
+		switch {
+		case x.is(Lie):
+			return nil
+		case x.cause() == nil:
 			f.ino.startWrite(span{off, n}, f.d.rng)
 			return nil
 		}
-		f.ino.failSync(covered, f.d.rng, x.effect)
+		f.ino.failSync(covered, f.d.rng, x.effect, f.d.anywhere)
 		return x.err
 	})
 	return fail("start writing", f.name, off, err)
@@ -162,9 +181,13 @@ func (f *file) Truncate(size int64) error {
 		case size > f.ino.visible.Size():
 			info.Op |= OpGrow
 		}
+		info.from = f.ino.visible.Size()
 		return nil
 	}, func(_ OpInfo, x *failure) error {
-		if x == nil || x.effect == All || x.effect == Random && f.d.rng.IntN(2) == 0 {
+		if grow := f.growth(size); f.d.room(grow) < grow {
+			return errFull
+		}
+		if x.whole() || x.effect == Random && f.d.rng.IntN(2) == 0 {
 			f.ino.truncate(size)
 		}
 		return x.cause()
@@ -183,7 +206,7 @@ func (f *file) Stat() (info disk.Info, err error) {
 	err = f.d.run(OpInfo{Op: OpStat, Name: f.key, Off: -1}, func(*OpInfo) error {
 		return f.usable(false)
 	}, func(_ OpInfo, x *failure) error {
-		if x == nil {
+		if x.cause() == nil {
 			info = f.d.info(f.ino)
 		}
 		return x.cause()
@@ -200,7 +223,7 @@ func (f *file) Lock(off, n int64, mode disk.LockMode) error {
 		}
 		return f.usable(exclusive)
 	}, func(_ OpInfo, x *failure) error {
-		if x != nil {
+		if x.cause() != nil {
 			return x.err
 		}
 		if f.closed { // meanwhile, while a hook ran: nobody would release it

@@ -164,7 +164,7 @@ func (i *inode) startWrite(s span, rng *rand.Rand) {
 
 // failSync drops the changes up to the number covered: some of them may have
 // reached the disk, the rest never will, although they stay visible.
-func (i *inode) failSync(covered uint64, rng *rand.Rand, effect Effect) {
+func (i *inode) failSync(covered uint64, rng *rand.Rand, effect Effect, anywhere bool) {
 	dropped := i.take(covered)
 	m := keepNone
 	switch {
@@ -173,6 +173,7 @@ func (i *inode) failSync(covered uint64, rng *rand.Rand, effect Effect) {
 	case effect != Nothing && rng.IntN(2) == 0:
 		m = drawMood(rng, len(dropped))
 	}
+	m.anywhere = anywhere
 	m.apply(rng, &i.durable, dropped)
 	for _, c := range dropped {
 		i.lost = append(i.lost, span{c.off, c.n})
@@ -235,11 +236,51 @@ func (i *inode) revertSize() {
 	}
 }
 
+// loseWrite makes a write visible that never reaches its place on the disk; a
+// misdirected one reaches another.
+func (i *inode) loseWrite(c change, misdirected bool, rng *rand.Rand) {
+	if c.n == 0 {
+		return
+	}
+	i.lost = append(i.lost, span{c.off, c.n})
+	i.lostSize = i.lostSize || c.off+c.n > i.visible.Size()
+	if places := (i.durable.Size() - c.n) / disk.SectorSize; misdirected && places > 0 {
+		wrong := c
+		if wrong.off = c.off%disk.SectorSize + rng.Int64N(places)*disk.SectorSize; wrong.off == c.off {
+			wrong.off = c.off%disk.SectorSize + (wrong.off/disk.SectorSize+1)%places*disk.SectorSize
+		}
+		if wrong.off != c.off {
+			wrong.apply(&i.durable)
+			i.lost = append(i.lost, span{wrong.off, wrong.n})
+		}
+	}
+	c.apply(&i.visible)
+}
+
+// tearAnywhere returns the parts of the n bytes from off on that survive, cut
+// between any bytes.
+func tearAnywhere(rng *rand.Rand, off, n int64) (parts []span) {
+	cuts := []int64{0, n}
+	for range 1 + rng.IntN(3) {
+		cuts = append(cuts, rng.Int64N(n+1))
+	}
+	slices.Sort(cuts)
+	for k := range cuts[1:] {
+		if from, to := cuts[k], cuts[k+1]; from < to && rng.IntN(2) == 0 {
+			parts = append(parts, span{off + from, to - from})
+		}
+	}
+	return parts
+}
+
 // tear returns the parts of the n bytes from off on that survive: any of the
-// sectors they touch.
-func tear(rng *rand.Rand, off, n int64) []span {
-	if n == 0 {
+// sectors they touch, or any bytes.
+func tear(rng *rand.Rand, off, n int64, anywhere bool) []span {
+	switch {
+	case n == 0:
 		return nil
+	case anywhere:
+		return tearAnywhere(rng, off, n)
 	}
 	first, last := off/disk.SectorSize, (off+n-1)/disk.SectorSize
 	count := last - first + 1

@@ -26,6 +26,8 @@ type OpInfo struct {
 	Off int64
 	// Len is the number of bytes.
 	Len int64
+	// from is the size before a truncation.
+	from int64
 	// Err is the outcome. A hook sees nil: the operation is yet to be done.
 	Err error
 }
