@@ -39,17 +39,33 @@ type checker struct {
 	// asked for.
 	begun  map[*txRec]int
 	copies map[int]int
+	// newest has the end of the chain at the time when a transaction had begun.
+	newest map[*txRec]int
+	// refused are the transactions whose commit is going to fail for certain.
+	// Others may build on their base while they still wait for it to be
+	// published.
+	refused map[*txRec]bool
+	// returned are those whose commit returns at all.
+	returned map[*txRec]bool
 	// bases has what the database held at the beginning of each epoch.
 	bases []state
 }
 
 func newChecker() *checker {
 	return &checker{chain: []version{{}}, at: map[tag]int{0: 0}, gone: map[tag]string{},
-		begun: map[*txRec]int{}, copies: map[int]int{}, bases: []state{{}}}
+		begun: map[*txRec]int{}, copies: map[int]int{}, newest: map[*txRec]int{}, refused: map[*txRec]bool{}, returned: map[*txRec]bool{}, bases: []state{{}}}
 }
 
 // check goes through a whole history. Its error names what is broken.
 func (c *checker) check(events []event) error {
+	for _, e := range events {
+		switch e.kind {
+		case evRefused:
+			c.refused[e.tx] = true
+		case evCommitted, evUnknown:
+			c.returned[e.tx] = true
+		}
+	}
 	for i := range events {
 		if err := c.next(&events[i]); err != nil {
 			return fmt.Errorf("step %d: %w", events[i].step, err)
@@ -62,6 +78,8 @@ func (c *checker) next(e *event) error {
 	switch e.kind {
 	case evBegin:
 		c.begun[e.tx] = c.floor
+	case evBegun:
+		c.newest[e.tx] = len(c.chain) - 1
 	case evSeen:
 		return c.seen(e.tx, e.writes)
 	case evRead:
@@ -74,8 +92,6 @@ func (c *checker) next(e *event) error {
 		return c.commit(e.tx)
 	case evCommitted:
 		c.raise(c.at[e.tx.head])
-	case evRefused:
-		return c.refuse(e.tx)
 	case evEnded:
 		if e.writes {
 			c.raise(c.at[e.tx.base])
@@ -145,6 +161,9 @@ func (c *checker) seen(tx *txRec, writes bool) error {
 		return fmt.Errorf("STALE READ: transaction %d sees version %v, and version %v was acknowledged or seen before it began",
 			tx.id, tx.base, c.chain[c.begun[tx]].head)
 	}
+	if i > c.newest[tx] {
+		return fmt.Errorf("NO SNAPSHOT: transaction %d sees version %v, whose commit began after the transaction had", tx.id, tx.base)
+	}
 	if !c.settled {
 		c.cut(i, "was not there when the database was opened again")
 		c.settled = true
@@ -180,27 +199,22 @@ func (c *checker) read(tx *txRec, a access) error {
 
 // commit adds a version, which may come to be.
 func (c *checker) commit(tx *txRec) error {
+	if c.refused[tx] {
+		c.gone[tx.head] = "was refused"
+		return nil
+	}
 	i, ok := c.at[tx.base]
 	if !ok {
 		return fmt.Errorf("transaction %d commits on version %v, which is gone", tx.id, tx.base)
+	}
+	if i == len(c.chain)-2 && !c.returned[c.chain[i+1].tx] {
+		// It never returned, and was to be refused if it had.
+		c.cut(i, "was overtaken")
 	}
 	if last := c.chain[len(c.chain)-1]; i != len(c.chain)-1 {
 		return fmt.Errorf("LOST UPDATE: transaction %d commits on version %v, over version %v of transaction %d", tx.id, tx.base, last.head, last.tx.id)
 	}
 	c.at[tx.head] = len(c.chain)
 	c.chain = append(c.chain, version{tx: tx, head: tx.head, state: tx.made.over(c.chain[i].state), epoch: c.epoch})
-	return nil
-}
-
-// refuse takes a version back of which nothing came.
-func (c *checker) refuse(tx *txRec) error {
-	i := c.at[tx.head]
-	if i != len(c.chain)-1 {
-		return fmt.Errorf("transaction %d was refused, and transaction %d has built on it", tx.id, c.chain[i+1].tx.id)
-	}
-	if i <= c.floor {
-		return fmt.Errorf("transaction %d was refused, and was seen", tx.id)
-	}
-	c.cut(i-1, "was refused")
 	return nil
 }

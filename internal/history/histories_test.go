@@ -22,6 +22,7 @@ var (
 	seedsFlag = flag.Int("seeds", defaultSeeds, "how many histories to run; 0: no limit")
 	forFlag   = flag.Duration("for", 0, "run histories for that long, however many they are")
 	fromFlag  = flag.Uint64("from", 1, "the first seed, at least 1")
+	mostFlag  = flag.Int("failures", 10, "how many failures end the run: shrinking takes longer than running")
 )
 
 // defaultSeeds take less than two minutes on two quiet cores; shortSeeds are for
@@ -139,7 +140,7 @@ func TestHistories(t *testing.T) {
 		}
 		failures = append(failures, f)
 		t.Errorf("%v", f)
-		if len(failures) == mostFailures {
+		if len(failures) == *mostFlag {
 			break
 		}
 	}
@@ -157,9 +158,6 @@ func TestHistories(t *testing.T) {
 		t.Logf("seed %d: go test ./internal/history -run TestReplay -v -args -plan %s", f.seed, f.plan)
 	}
 }
-
-// mostFailures end a run: shrinking takes longer than running.
-const mostFailures = 10
 
 // n0 reports whether the number of seeds was asked for.
 func n0(n int) bool { return n != defaultSeeds }

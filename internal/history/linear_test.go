@@ -6,7 +6,7 @@
 // A transaction that only reads takes effect in its beginning, one that commits
 // in its commit, one that held the writer's place and committed nothing anywhere
 // between its beginning and its end. A commit whose outcome is not known has no
-// return. A crash ends one such history and begins another, with what was there
+// return, if somebody has seen it; else it may never have taken effect. A crash ends one such history and begins another, with what was there
 // after it.
 
 package history
@@ -55,6 +55,12 @@ const never = math.MaxInt
 // linearizable asks porcupine about each epoch; bases has the state at the
 // beginning of each.
 func linearizable(events []event, bases []state) error {
+	seen := map[tag]bool{}
+	for _, e := range events {
+		if e.kind == evSeen {
+			seen[e.tx.base] = true
+		}
+	}
 	epoch := 0
 	ops := map[*txRec]*operation{}
 	var list []*operation
@@ -90,9 +96,9 @@ func linearizable(events []event, bases []state) error {
 				o.reads = append(o.reads, e.access)
 			}
 		case evCommit:
-			o.call, o.ret, o.made, o.counts = e.step, never, &e.tx.made, true
+			o.call, o.ret, o.made, o.counts = e.step, never, &e.tx.made, seen[e.tx.head]
 		case evCommitted:
-			o.ret = e.step
+			o.ret, o.counts = e.step, true
 		case evRefused:
 			o.counts = false
 		case evEnded:
