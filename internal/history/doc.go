@@ -19,7 +19,9 @@
 //	check_test.go      snapshots, lost updates, what crashes may lose
 //	linear_test.go     the same as a key-value store, judged by porcupine
 //	broken_test.go     histories made by hand that the checks must refuse
-//	histories_test.go  the runs, shrinking, replaying
+//	histories_test.go  the runs: seeds, progress, a summary
+//	shrink_test.go     from a failure to a short one
+//	replay_test.go     plans replay, and failures shrink
 //
 // # What is checked
 //

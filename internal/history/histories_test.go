@@ -72,7 +72,7 @@ func try(t *testing.T, seed uint64, perform func(*testing.T, plan) result) (f *f
 		set(t, "rapid.checks", "5")
 	}
 	set(t, "rapid.nofailfile", "true")
-	set(t, "rapid.shrinktime", "5s")
+	set(t, "rapid.shrinktime", "0s") // see found.shrink
 	q, passed, ended := &quiet{TB: t}, false, make(chan struct{})
 	go func() { // which a failure ends
 		defer close(ended)

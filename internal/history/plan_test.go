@@ -33,12 +33,11 @@ type step struct {
 	more byte
 }
 
-// scattered draws a byte that is 0 when it is shrunk. rapid prefers small
-// numbers, which are not to be special here.
+// scattered draws a byte. rapid prefers small numbers, which are not to be
+// special here.
 var scattered = rapid.Map(rapid.Byte(), func(b byte) byte { return b * 167 })
 
-// drawPlan draws a plan. Each step is a group of its own for rapid, which it can
-// leave out.
+// drawPlan draws a plan.
 func drawPlan(t *rapid.T) plan {
 	b := func(name string) byte { return scattered.Draw(t, name) }
 	p := plan{seed: b("seed"), conns: b("conns"), spill: b("spill"), auto: b("auto"), faults: b("faults")}

@@ -1,6 +1,11 @@
+// The tool is tested: plans replay, and failures shrink.
+
 package history
 
 import (
+	"os"
+	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -69,6 +74,59 @@ func TestPlansAreWrittenDown(t *testing.T) {
 	for _, bad := range []string{"", "AAAA", "AAAAAAAA", "?", "AAAATgAAAA=="} {
 		if p, err := parsePlan(bad); err == nil {
 			t.Errorf("%q is read as %v", bad, p)
+		}
+	}
+}
+
+// TestFailuresShrinkAndReplay: a history that fails shrinks to the few steps that
+// it takes, and the line that it prints brings them back.
+func TestFailuresShrinkAndReplay(t *testing.T) {
+	// The failure is a commit that returns, a power failure, and a checkpoint
+	// after it: that takes opening, a commit, a crash, opening, and a checkpoint.
+	run := func(t *testing.T, p plan) result {
+		r := perform(t, p)
+		next := evCommitted
+		for _, e := range r.rec.events {
+			switch {
+			case e.kind != next:
+			case next == evCommitted:
+				next = evPower
+			case next == evPower:
+				next = evCopied
+			default:
+				r.failure = "found"
+				return r
+			}
+		}
+		return r
+	}
+	var f *found
+	for seed := uint64(1); f == nil; seed++ {
+		f = try(t, seed, run)
+	}
+	if n := len(f.plan.steps); n > 5 {
+		t.Errorf("%d steps are left:\n%v", n, f)
+	}
+	line := regexp.MustCompile(`go test (\S+) -run (\S+) -v -args (.*)\n`).FindStringSubmatch(f.String())
+	if line == nil {
+		t.Fatalf("no line to replay it: %v", f)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(self, append([]string{"-test.run=^" + line[2] + "$", "-test.v"}, strings.Fields(line[3])...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	printed := regexp.MustCompile(`(?m)^ +(\d+  .*)$`).FindAllStringSubmatch(string(out), -1)
+	want := strings.Split(strings.TrimSpace(f.rec.String()), "\n")
+	if len(printed) != len(want) {
+		t.Fatalf("%d lines are replayed of %d:\n%s", len(printed), len(want), out)
+	}
+	for i, w := range want {
+		if got := printed[i][1]; got != strings.TrimSpace(w) {
+			t.Fatalf("line %d: %q is replayed as %q", i, w, got)
 		}
 	}
 }

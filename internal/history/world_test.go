@@ -260,9 +260,12 @@ func (w *world) play() {
 // budgets are how many stops somebody passes by.
 var budgets = [...]int{1000, 0, 1, 2, 4, 8, 16, 1000}
 
+// befallen is from which number on a step is nobody's turn; see befall.
+const befallen = 0xe8
+
 // turn is one step.
 func (w *world) turn(s step) {
-	if s.who >= 0xe8 {
+	if s.who >= befallen {
 		w.befall(s)
 		return
 	}
