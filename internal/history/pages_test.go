@@ -71,17 +71,3 @@ type state struct {
 	size uint32
 	tags [lastPage + 1]tag
 }
-
-func (s state) resized(n uint32) state {
-	s.size = n
-	for p := n + 1; p <= lastPage; p++ {
-		s.tags[p] = 0
-	}
-	return s
-}
-
-func (s state) written(page walnut.PageNo, t tag) state {
-	s.size = max(s.size, uint32(page))
-	s.tags[page] = t
-	return s
-}

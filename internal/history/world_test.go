@@ -21,17 +21,20 @@ import (
 
 // world is one history under way.
 type world struct {
-	p    plan
-	d    *faultdisk.Disk
+	p plan
+	d *faultdisk.Disk
+
+	// mu guards what follows. The scheduler, which runs while nobody else does,
+	// needs it only to write: those whom the clock wakes have not heard of it
+	// otherwise.
+	mu   sync.Mutex
 	step int
 	// running is the actor that the scheduler has told to go on.
 	running *actor
-
-	mu     sync.Mutex
-	rec    record
-	actors []*actor
-	byID   map[uint64]*actor
-	driver uint64
+	rec     record
+	actors  []*actor
+	byID    map[uint64]*actor
+	driver  uint64
 	// dying: the process or the power has gone, and whoever is still inside the
 	// engine gets out of it. Nothing of that is part of the history.
 	dying bool
@@ -209,10 +212,31 @@ func (w *world) ready() (list []*actor, waiting int) {
 	return list, waiting
 }
 
+// next begins the next step.
+func (w *world) next() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.step++
+}
+
+// runs notes whose turn it is.
+func (w *world) runs(a *actor) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running = a
+}
+
+// expectFaults: from now on errors may be those of the disk.
+func (w *world) expectFaults() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faulty = true
+}
+
 // goOn lets an actor go on, or begin with f, and pass by as many stops as budget
 // says; but at each of them those whom it has woken come to a stop first.
 func (w *world) goOn(a *actor, budget int, f func()) {
-	w.running = a
+	w.runs(a)
 	for ; budget >= 0; budget-- {
 		w.mu.Lock()
 		free, stopped := a.free, a.at != "" && !(a.beforeSync && w.inSync())
@@ -238,7 +262,7 @@ func (w *world) goOn(a *actor, budget int, f func()) {
 
 // tick lets the clock go on.
 func (w *world) tick(d time.Duration) {
-	w.running = nil
+	w.runs(nil)
 	<-time.After(d)
 	synctest.Wait()
 }
@@ -249,7 +273,7 @@ func (w *world) play() {
 		if w.failure != "" {
 			return
 		}
-		w.step++
+		w.next()
 		w.turn(s)
 		if w.d.Crashed() && w.failure == "" {
 			w.crash(true, s.arg)
@@ -325,7 +349,7 @@ func (w *world) befall(s step) {
 	case 2, 3:
 		// Power will fail at a moment where nobody can be stopped, perhaps.
 		w.note(nil, event{}, "power fails after %d operations more", 1+s.arg%16)
-		w.faulty = true
+		w.expectFaults()
 		w.d.CrashAfter(1 + int(s.arg%16))
 	case 4:
 		w.cancel(s)
@@ -346,7 +370,7 @@ func (w *world) cancel(s step) {
 		return
 	}
 	a := busy[int(s.arg)%len(busy)]
-	w.running = a
+	w.runs(a)
 	w.note(a, event{}, "its context ends")
 	w.mu.Lock()
 	a.cancelled = true
@@ -374,7 +398,7 @@ func (w *world) inject(s step) {
 	case 7:
 		f.Op = faultdisk.OpMutating
 	}
-	w.faulty = true
+	w.expectFaults()
 	e := event{}
 	if f.Op&(faultdisk.OpSync|faultdisk.OpStartWrite) != 0 {
 		e.kind = evSyncFault
@@ -386,7 +410,7 @@ func (w *world) inject(s step) {
 // crash takes the disk as the next process finds it, after a power failure or
 // the end of this one, and lets everybody get out.
 func (w *world) crash(power bool, seed byte) {
-	w.running = nil
+	w.runs(nil)
 	var left *faultdisk.Disk
 	if power || w.d.Crashed() {
 		w.note(nil, event{kind: evPower}, "power fails (%d)", seed)
@@ -458,7 +482,7 @@ func (w *world) finish() {
 		if w.failure != "" {
 			break
 		}
-		w.step++
+		w.next()
 		if w.d.Crashed() {
 			w.crash(true, w.p.seed)
 		}
@@ -494,7 +518,9 @@ func (w *world) finish() {
 func (w *world) lookOnceMore() {
 	a := w.actors[0]
 	w.d.CrashAfter(-1)
+	w.mu.Lock()
 	w.poisoned = false
+	w.mu.Unlock()
 	w.note(nil, event{kind: evReopen}, "the database is open nowhere")
 	for _, f := range []func(){func() { a.open(0) }, func() {
 		if a.db != nil {
