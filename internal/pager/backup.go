@@ -166,8 +166,11 @@ func (s *Store) refuseInUse(path string) error {
 // checkTarget refuses to put a copy where it would destroy something.
 func (s *Store) checkTarget(path string, overwrite bool) error {
 	for _, suffix := range []string{"-wal", "-journal"} {
-		if _, err := s.fsys.Stat(path + suffix); !errors.Is(err, fs.ErrNotExist) {
+		switch _, err := s.fsys.Stat(path + suffix); {
+		case err == nil:
 			return fmt.Errorf("%s is there, which belongs to another database of that name", path+suffix)
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
 		}
 	}
 	info, err := s.fsys.Stat(path)

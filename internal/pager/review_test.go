@@ -169,6 +169,26 @@ func TestBackupOverOpenDatabase(t *testing.T) {
 	}
 }
 
+// TestBackupThatCannotLook: a disk that does not tell what lies beside the
+// target is not taken for a log there.
+func TestBackupThatCannotLook(t *testing.T) {
+	d := faultdisk.New(1)
+	s := openMem(t, d, 512)
+	tx := begin(t, s)
+	set(t, tx, 2, 7)
+	commit(t, tx, false)
+	for _, suffix := range []string{"-wal", "-journal"} {
+		in := d.Inject(faultdisk.Fault{Op: faultdisk.OpStat, Suffix: "copy" + suffix})
+		if err := s.Backup(ctx, "/dir/copy", false, nil); !errors.Is(err, faultdisk.ErrInjected) {
+			t.Errorf("%s cannot be looked for: %v", suffix, err)
+		}
+		in.Remove()
+	}
+	if err := s.Backup(ctx, "/dir/copy", false, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestGrowthSpills: pages that a growth adds and nobody wrote do not escape the
 // bound on a transaction's memory.
 func TestGrowthSpills(t *testing.T) {

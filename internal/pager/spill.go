@@ -10,6 +10,7 @@ package pager
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/walnutdb/walnut/internal/wal"
@@ -69,10 +70,14 @@ func (t *Tx) spill() error {
 
 // reframe makes those pages dirty whose newest frame in the log is not their
 // content: they were spilled, and then a savepoint was rolled back, or they
-// were cut off and came again.
+// were cut off and came again. It goes by page, so that the same transaction
+// does the same on the disk each time.
 func (t *Tx) reframe() error {
-	for n, newest := range t.inLog {
-		if uint32(n) > t.size || t.dirty[n] != nil || t.spilled[n] == newest {
+	if len(t.inLog) == 0 {
+		return nil
+	}
+	for _, n := range slices.Sorted(maps.Keys(t.inLog)) {
+		if uint32(n) > t.size || t.dirty[n] != nil || t.spilled[n] == t.inLog[n] {
 			continue
 		}
 		if err := t.spillIfLarge(); err != nil {
