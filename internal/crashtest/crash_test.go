@@ -293,6 +293,9 @@ func (im *image) check(t *testing.T, fig *figures, nest, shell bool) error {
 		return fmt.Errorf("reopen: %w", err)
 	}
 	k, _ := h.floors()
+	if err := im.checkBackup(s); err != nil {
+		return err
+	}
 	if copied != nil {
 		fig.shell.Add(1)
 		if err := copied.checkPages(im.versions[k].st, im.opt.PageSize); err != nil {
@@ -322,6 +325,15 @@ func (im *image) check(t *testing.T, fig *figures, nest, shell bool) error {
 		}
 	}
 	return nil
+}
+
+// checkBackup: a copy that is there is a whole one, of some moment.
+func (im *image) checkBackup(s *session) error {
+	if _, err := im.disk.Stat(copyPath); err != nil {
+		return nil
+	}
+	_, err := s.checkCopy(allowed{0, im.versions})
+	return err
 }
 
 // headerInDoubt reports whether the log begins on the disk with another header

@@ -93,8 +93,11 @@ func TestDroppedTruncation(t *testing.T) {
 // of the first write has survived without its bytes, or a part of them.
 func TestInterruptedCreation(t *testing.T) {
 	page1 := walformat.NewPage1(4096)
+	hole := append([]byte(nil), page1[:512]...)
+	clear(hole[16:30])
 	for name, data := range map[string][]byte{
 		"size without bytes": make([]byte, 512), "74 bytes": page1[:74], "105 bytes": page1[:105], "one zero": {0},
+		"a sector with a hole": hole,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := workload{opt: page(4096)}

@@ -34,6 +34,8 @@ type session struct {
 	// loose: a sync has failed on this disk, so that what was acknowledged
 	// below SyncFull may be gone when the process ends and the cache with it.
 	loose bool
+	// ctx is what the calls get; nil never ends.
+	ctx context.Context
 	// swallowed counts checkpoints that failed after a commit.
 	swallowed uint64
 }
@@ -51,6 +53,13 @@ func newSession(d *faultdisk.Disk, opt walnut.Options, h *history) *session {
 		opt.PoolBytes = smallPool
 	}
 	return &session{disk: d, opt: opt, h: h}
+}
+
+func (s *session) context() context.Context {
+	if s.ctx == nil {
+		return context.Background()
+	}
+	return s.ctx
 }
 
 // open opens the database and checks that it is in a state that the history
@@ -125,7 +134,7 @@ func (s *session) verify() error {
 // committed.
 func (s *session) checkpoint(mode walnut.CheckpointMode) error {
 	_, acked := s.h.floors()
-	r, err := s.db.Checkpoint(context.Background(), mode, nil)
+	r, err := s.db.Checkpoint(s.context(), mode, nil)
 	if err != nil {
 		return err
 	}
@@ -135,9 +144,34 @@ func (s *session) checkpoint(mode walnut.CheckpointMode) error {
 	return nil
 }
 
+// copyPath is where backups go.
+const copyPath = "/data/copy.db"
+
+// backup replaces the copy by one of now.
+func (s *session) backup() error {
+	_, acked := s.h.floors()
+	if err := s.db.Backup(s.context(), copyPath, &walnut.BackupOptions{Overwrite: true}); err != nil {
+		return err
+	}
+	_, err := s.checkCopy(allowed{acked, s.h.begun()})
+	return err
+}
+
+// checkCopy compares the copy, which must be there.
+func (s *session) checkCopy(a allowed) (k int, err error) {
+	db, err := walnut.Open(copyPath, &walnut.Options{FS: s.disk, BusyTimeout: busyTimeout})
+	if err != nil {
+		return 0, fmt.Errorf("open the copy: %w", err)
+	}
+	if k, err = a.checkDB(db); err != nil {
+		err = fmt.Errorf("the copy: %w", err)
+	}
+	return k, errors.Join(err, db.Close())
+}
+
 // hold begins a read transaction and keeps it.
 func (s *session) hold() error {
-	tx, err := s.db.Begin(context.Background(), &walnut.TxOptions{ReadOnly: true})
+	tx, err := s.db.Begin(s.context(), &walnut.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
 	}
@@ -175,7 +209,7 @@ func (s *session) dropAll() {
 
 // update runs fn in a write transaction, counts it up and commits it.
 func (s *session) update(level walnut.SyncLevel, fn func(*writer)) error {
-	tx, err := s.db.Begin(context.Background(), &walnut.TxOptions{Sync: &level})
+	tx, err := s.db.Begin(s.context(), &walnut.TxOptions{Sync: &level})
 	if err != nil {
 		return err
 	}
@@ -196,7 +230,7 @@ func (s *session) update(level walnut.SyncLevel, fn func(*writer)) error {
 		return w.err
 	}
 	s.h.begin(w.k, version{st: w.st, dirty: slices.Sorted(maps.Keys(w.dirty))})
-	switch err = tx.Commit(context.Background()); {
+	switch err = tx.Commit(s.context()); {
 	case err == nil:
 		s.h.ack(w.k, level)
 	case !errors.Is(err, walnut.ErrCommitUnknown):

@@ -32,6 +32,8 @@ type workload struct {
 	steps []step
 	// heavy workloads have images taken of a sample of their moments.
 	heavy bool
+	// anywhere: writes are torn between any two bytes.
+	anywhere bool
 	// background: automatic checkpoints run beside the steps.
 	background bool
 }
@@ -46,6 +48,9 @@ func (w *workload) begin(seed int64) *session {
 	d := faultdisk.New(seed)
 	if w.background {
 		d.AllowBackground()
+	}
+	if w.anywhere {
+		d.TearAnywhere()
 	}
 	st := &state{}
 	if w.base != nil {
@@ -122,7 +127,10 @@ func readers(steps ...step) step {
 	}}
 }
 
-var reopen = step{"reopen", (*session).reopen}
+var (
+	reopen = step{"reopen", (*session).reopen}
+	backup = step{"backup", (*session).backup}
+)
 
 // concurrent has writers that commit at the same time, each its own pages.
 func concurrent(writers, commits int, levels ...walnut.SyncLevel) step {
@@ -290,6 +298,10 @@ var workloads = []workload{
 		commit(normal, 4), resize(8, 3), commit(normal, 5), commit(full, 3), concurrent(3, 6, full, normal),
 		checkpoint(passive), commit(full, 3), reopen, commit(full, 3), bulk(3, 30), checkpoint(truncate), commit(full, 3),
 	}},
+	{name: "backups", opt: page(512), steps: []step{
+		bulk(3, 12), backup, commit(full, 3), commit(normal, 4), readers(commit(full, 20), backup, checkpoint(passive)),
+		commit(full, 3), backup, checkpoint(truncate), commit(full, 5), backup, reopen, backup,
+	}},
 	// More than a checkpoint and a recovery read and write at once, and more than
 	// they leave to the sync.
 	{name: "large checkpoints", opt: page(largePage()), heavy: true, steps: []step{
@@ -300,4 +312,16 @@ var workloads = []workload{
 		commit(full, 3), bulk(3, 2000), commit(full, 4), checkpoint(passive), bulk(5, 1500), resize(100, 50),
 		checkpoint(truncate), bulk(3, 2002), reopen,
 	}},
+}
+
+// init has those workloads run once more on a disk that tears writes anywhere in
+// which the log or the database file is written again in place.
+func init() {
+	for _, w := range workloads {
+		switch w.name {
+		case "creation", "conversion", "commits", "generations", "truncation", "spills", "checkpoints of all modes", "growth and shrink":
+			w.name, w.anywhere = w.name+" torn anywhere", true
+			workloads = append(workloads, w)
+		}
+	}
 }

@@ -193,8 +193,8 @@ func examine(path string, db disk.File, size int64, rec *wal.Recovered, o Option
 }
 
 // unfinished reports whether the file is what a power failure may leave of
-// [Store.create]: the size of its first write without the bytes, or the
-// beginning of what it writes.
+// [Store.create]: the size of its first write, with some of the bytes but not
+// with all, wherever the device has torn it.
 func unfinished(db disk.File, size int64) (bool, error) {
 	if size > disk.SectorSize {
 		return false, nil
@@ -203,14 +203,13 @@ func unfinished(db disk.File, size int64) (bool, error) {
 	if _, err := db.ReadAt(b, 0); err != nil {
 		return false, err
 	}
-	if bytes.Equal(b, make([]byte, size)) {
-		return true, nil
-	}
-	if size < disk.SectorSize {
-		for ps := walformat.MinPageSize; ps <= walformat.MaxPageSize; ps *= 2 {
-			if bytes.HasPrefix(walformat.NewPage1(ps), b) {
-				return true, nil
-			}
+	for ps := walformat.MinPageSize; ps <= walformat.MaxPageSize; ps *= 2 {
+		page1, same := walformat.NewPage1(ps), 0
+		for same < len(b) && (b[same] == page1[same] || b[same] == 0) {
+			same++
+		}
+		if same == len(b) && !bytes.Equal(b, page1[:disk.SectorSize]) {
+			return true, nil
 		}
 	}
 	return false, nil

@@ -1,0 +1,115 @@
+// The context loop: the context of all calls ends at the first, second, third …
+// operation on the disk. Each call succeeds, or fails with the context's error;
+// then nothing half-done is visible, nothing is left behind, and it works with
+// another context.
+
+package crashtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/walnutdb/walnut"
+	"github.com/walnutdb/walnut/disk/faultdisk"
+)
+
+func TestContext(t *testing.T) {
+	var points, failed atomic.Int64
+	for i := range workloads {
+		w := &workloads[i]
+		if w.heavy || w.anywhere || w.background {
+			continue // the same calls as others
+		}
+		t.Run(w.name, func(t *testing.T) {
+			sweep(sampling(3), func(n int) bool {
+				p := &contextPoint{w: w, n: n}
+				if err := p.run(); err != nil {
+					t.Errorf("%s: the context ends at operation %d: %v\nlast operations:\n%s"+
+						"replay: WALNUT_CRASH_AT=%d go test ./internal/crashtest -run '%s'",
+						w.name, n, err, lastOps(p.s.disk), n, replayName(t))
+				}
+				if p.ended {
+					points.Add(1)
+				}
+				if p.failed {
+					failed.Add(1)
+				}
+				return p.ended
+			})
+		})
+	}
+	t.Logf("contexts, in all: %d points, %d of which end a call", points.Load(), failed.Load())
+	noGoroutines(t)
+}
+
+// contextPoint is one run with one context that ends.
+type contextPoint struct {
+	w *workload
+	n int
+
+	s *session
+	// ended: the run came to the operation; failed: a call failed for it.
+	ended, failed bool
+}
+
+func (p *contextPoint) run() error {
+	p.s = p.w.begin(int64(p.n))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	p.s.ctx = ctx
+	var ops atomic.Int64
+	p.s.disk.SetHook(func(faultdisk.OpInfo) error {
+		if ops.Add(1) == int64(p.n) {
+			cancel()
+		}
+		return nil
+	})
+	steps := append([]step{{"open", (*session).open}}, p.w.steps...)
+	steps = append(steps, step{"check", (*session).verify}, step{"close", (*session).close})
+	for i, st := range steps {
+		err := st.do(p.s)
+		p.ended = p.ended || ctx.Err() != nil
+		if err == nil {
+			continue
+		}
+		if !p.ended || !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("step %d, %s: %w", i, st.name, err)
+		}
+		p.failed = true
+		if err := p.after(); err != nil {
+			return fmt.Errorf("step %d, %s, after %q: %w", i, st.name, err, err)
+		}
+		if err := st.do(p.s); err != nil {
+			return fmt.Errorf("step %d, %s, with another context: %w", i, st.name, err)
+		}
+	}
+	return leftOpen(p.s.disk)
+}
+
+// after checks what must hold once a call has failed.
+func (p *contextPoint) after() error {
+	s := p.s
+	s.ctx = nil
+	s.dropAll()
+	st := s.db.Stats()
+	if st.ReadersInFile+st.ReadersInLog+st.QueuedWriters+st.OpenTransactions > 0 {
+		return fmt.Errorf("left behind: %d readers of the file, %d of the log, %d queued writers, %d transactions",
+			st.ReadersInFile, st.ReadersInLog, st.QueuedWriters, st.OpenTransactions)
+	}
+	if st.Failed != nil {
+		return fmt.Errorf("the log has failed: %w", st.Failed)
+	}
+	_, acked := s.h.floors()
+	// A commit that was accepted goes on.
+	if _, err := (allowed{acked, s.h.begun()}).checkDB(s.db); err != nil {
+		return err
+	}
+	if err := s.update(full, func(w *writer) { w.put(3, 102) }); err != nil {
+		return err
+	}
+	_, err := s.db.Checkpoint(context.Background(), walnut.CheckpointTruncate, nil)
+	return err
+}
