@@ -327,3 +327,46 @@ func TestLookupFails(t *testing.T) {
 		t.Errorf("%v, %s", err, names(t, d))
 	}
 }
+
+// TestMovedBesideACheckpoint: a checkpoint writes nothing into a database that
+// was moved before it, and does not count what it wrote into one that was moved
+// while it wrote.
+func TestMovedBesideACheckpoint(t *testing.T) {
+	for _, at := range []faultdisk.Op{0, faultdisk.OpSync} {
+		d := faultdisk.New(1)
+		db := openMoved(t, d)
+		if err := commitByte(db, walnut.SyncFull, 1); err != nil {
+			t.Fatal(err)
+		}
+		before, err := d.ReadFile(movedDB)
+		if err != nil {
+			t.Fatal(err)
+		}
+		move := func() error { return d.Rename(movedDB, "/data/old.db") }
+		if at == 0 {
+			if err := move(); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			d.SetHook(func(i faultdisk.OpInfo) error {
+				if i.Op&at != 0 && i.Name == movedDB {
+					d.SetHook(nil)
+					return move()
+				}
+				return nil
+			})
+		}
+		if err := copied(db); !errors.Is(err, walnut.ErrMoved) {
+			t.Errorf("%v", err)
+		}
+		if after, err := d.ReadFile("/data/old.db"); err != nil || at == 0 && string(after) != string(before) {
+			t.Errorf("the moved database was written: %v", err)
+		}
+		if st := db.Stats(); st.Backfilled != 0 {
+			t.Errorf("%d frames count as copied", st.Backfilled)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
