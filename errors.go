@@ -26,6 +26,11 @@ var (
 	// the database is opened again; or its context ended while it waited, and
 	// it goes on.
 	ErrCommitUnknown = wal.ErrCommitUnknown
+	// ErrMoved says that the database file or its log was removed, renamed or
+	// replaced while it was open, or that it is to be opened in the place of one
+	// that is still open here. An error of a commit or write that matches it
+	// matches ErrCommitUnknown or ErrLogFailed too.
+	ErrMoved = wal.ErrMoved
 	// ErrCorrupt marks damage that was found in log or database file.
 	ErrCorrupt = wal.ErrCorrupt
 	// ErrNotDatabase says that a file is no SQLite database, or one that is

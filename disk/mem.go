@@ -69,7 +69,13 @@ func NewMem() *Mem {
 }
 
 // memPath is the form in which a file system in memory keeps a name.
-func memPath(name string) string { return path.Clean("/" + filepath.ToSlash(name)) }
+func memPath(name string) string {
+	name = filepath.ToSlash(name)
+	if !path.IsAbs(name) {
+		name = "/" + name
+	}
+	return path.Clean(name) // allocates nothing if it is clean
+}
 
 // Open implements [FS].
 func (m *Mem) Open(name string, flag OpenFlag) (File, error) {

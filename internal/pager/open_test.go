@@ -162,3 +162,22 @@ func TestFailedOpen(t *testing.T) {
 	}
 	closeStore(t, openMem(t, m, 0))
 }
+
+// TestRemoveWhatIsOurs: a database that is to be removed when it is closed, and
+// whose name leads to another file by then, leaves that alone.
+func TestRemoveWhatIsOurs(t *testing.T) {
+	m := disk.NewMem()
+	s := openMem(t, m, 4096)
+	if err := m.Remove(s.Path()); err != nil {
+		t.Fatal(err)
+	}
+	f, err := m.Open(s.Path(), disk.Create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	wantErr(t, s.CloseAndRemove(), wal.ErrMoved, "is another file now")
+	if info, err := f.Stat(); err != nil || info.Links != 1 {
+		t.Errorf("%+v, %v", info, err)
+	}
+}

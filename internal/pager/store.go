@@ -106,6 +106,8 @@ type storeKey struct {
 // closed.
 type entry struct {
 	key storeKey
+	// path of the database, without symbolic links.
+	path string
 	// ready is closed when store and err are set.
 	ready chan struct{}
 	store *Store
@@ -180,10 +182,23 @@ func Open(path string, o Options) (*Store, error) {
 func lookup(real string, o Options) (*entry, disk.File, error) {
 	registry.mu.Lock()
 	info, err := o.FS.Stat(real)
+	if e := namesake(o.FS, real); e != nil && (err == nil && e.key.id != info.ID || errors.Is(err, fs.ErrNotExist)) {
+		closing := e.refs == 0
+		registry.mu.Unlock()
+		if closing { // and removing the file, maybe
+			<-e.gone
+			return nil, nil, nil
+		}
+		return nil, nil, fmt.Errorf("%w: it is still open here, and its log would be used for another file: close it first", wal.ErrMoved)
+	}
 	if err == nil {
 		if e := registry.m[storeKey{o.FS, info.ID, o.Immutable}]; e != nil {
 			closing := e.refs == 0
 			if !closing {
+				if err := e.stillNamed(real, o); err != nil {
+					registry.mu.Unlock()
+					return nil, nil, err
+				}
 				e.refs++
 			}
 			registry.mu.Unlock()
@@ -214,9 +229,32 @@ func lookup(real string, o Options) (*entry, disk.File, error) {
 		_ = f.Close()
 		return nil, nil, err
 	}
-	e := &entry{key: storeKey{o.FS, info.ID, o.Immutable}, ready: make(chan struct{}), gone: make(chan struct{}), refs: 1}
+	e := &entry{key: storeKey{o.FS, info.ID, o.Immutable}, path: real, ready: make(chan struct{}), gone: make(chan struct{}), refs: 1}
 	registry.m[e.key] = e
 	return e, f, nil
+}
+
+// namesake returns the entry of a file that was opened under this name, and may
+// have another by now, if it uses the log. REQUIRES registry.mu.
+func namesake(fsys disk.FS, path string) *entry {
+	for key, e := range registry.m {
+		if key.fsys == fsys && !key.immutable && e.path == path {
+			return e
+		}
+	}
+	return nil
+}
+
+// stillNamed refuses an entry that is to be opened under another name, because
+// it was renamed: the log has its old name.
+func (e *entry) stillNamed(path string, o Options) error {
+	if path == e.path {
+		return nil
+	}
+	if info, err := o.FS.Stat(e.path); errors.Is(err, fs.ErrNotExist) || err == nil && info.ID != e.key.id {
+		return fmt.Errorf("%w: it is still open here as %s: close it first, and rename the log with it", wal.ErrMoved, e.path)
+	}
+	return nil
 }
 
 func openFlag(o Options) disk.OpenFlag {
@@ -254,6 +292,9 @@ func (s *Store) close(remove bool) error {
 		return nil
 	}
 	err := s.log.Close(written)
+	if remove && err == nil {
+		err = s.log.CheckDB() // what is there now may be somebody else's
+	}
 	if cerr := s.db.Close(); err == nil {
 		err = cerr
 	}

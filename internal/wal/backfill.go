@@ -60,7 +60,14 @@ func (c *checkpoint) copyTo(ctx context.Context, t *coord.State, safe walformat.
 	if err := l.syncTo(t.Gen, safe); err != nil {
 		return err
 	}
+	if err := l.unmoved(); err != nil {
+		return err
+	}
 	if err := l.copyPages(ctx, t, safe, c.o.Progress); err != nil {
+		return err
+	}
+	// The log must not be begun anew over what went into a file that is gone.
+	if err := l.unmoved(); err != nil {
 		return err
 	}
 	l.co.Publish(func(s *coord.State) bool {

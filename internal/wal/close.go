@@ -23,6 +23,11 @@ func (l *Log) Close(empty bool) error {
 		return l.closeFile()
 	}
 	emptied, err := l.empty()
+	if err == nil && emptied && l.file != nil {
+		if err = l.checkNames(); err != nil {
+			err = fmt.Errorf("the log is not removed: %w", err)
+		}
+	}
 	if cerr := l.closeFile(); err == nil {
 		err = cerr
 	}

@@ -112,6 +112,10 @@ func (r *Recovered) Start(cfg Config) (*Log, error) {
 	if seq, ok := cfg.FS.(disk.Sequencer); ok {
 		l.sequential = seq.Sequential()
 	}
+	if err := l.identify(); err != nil {
+		_ = r.Close()
+		return nil, err
+	}
 	end := r.Scan.Committed
 	if end > 0 {
 		h := r.Scan.Header

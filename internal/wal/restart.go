@@ -94,6 +94,9 @@ func (l *Log) restart(truncate bool) (bool, error) {
 		return false, nil
 	}
 	defer l.co.ReleaseMarks()
+	if err := l.unmoved(); err != nil {
+		return false, err
+	}
 	var base walformat.Checksum
 	if truncate {
 		if err := l.file.Truncate(0); err != nil {

@@ -10,6 +10,7 @@
 //	commit.go      accept, append, sync, publish, finalize
 //	checkpoint.go  the modes; backfill.go and copy.go copy into the file
 //	restart.go     a new generation
+//	moved.go       the files, removed or replaced while they are open
 //
 // # A commit
 //
@@ -140,6 +141,9 @@ type Log struct {
 	// file is the log; nil until it is created, under the writer's place.
 	// Readers meet it only after a frame was published.
 	file disk.File
+	// dbID and logID are the database file and file: see moved.go. logID goes
+	// with file.
+	dbID, logID disk.FileID
 	// reserved is the end of the zero-filled log. Guarded by the place.
 	reserved walformat.Offset
 	// sizeLimit is what a restart cuts the log file to, in bytes; negative: it
@@ -362,5 +366,6 @@ func (l *Log) syncFile(what string) error {
 	if err := l.file.SyncData(); err != nil {
 		return l.poison(what, err)
 	}
-	return nil
+	// What was synced counts only if it is found again.
+	return l.unmoved()
 }

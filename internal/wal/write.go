@@ -228,11 +228,9 @@ func (l *Log) zeroFill(from, to walformat.Offset) (walformat.Offset, error) {
 // frame. REQUIRES the writer's place and an empty generation.
 func (l *Log) create() error {
 	if l.file == nil {
-		f, err := l.cfg.FS.Open(l.path, disk.Create)
-		if err != nil {
-			return fmt.Errorf("create the log: %w", err)
+		if err := l.openLog(); err != nil {
+			return err
 		}
-		l.file = f
 	}
 	h := l.nextHeader()
 	buf := make([]byte, walformat.HeaderSize)

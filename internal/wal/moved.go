@@ -1,0 +1,107 @@
+// The files, removed, renamed or replaced while they are open.
+//
+// A descriptor goes on with the file that was opened, whatever its name leads
+// to by now. Commits would then be acknowledged into a log that the next open
+// does not find, or that lies beside another database. So the names are looked
+// up after every sync of the log, hence before any commit at SyncFull is
+// acknowledged; before and after a checkpoint copies; before the log is created,
+// begun anew or removed. Commits below SyncFull are not worth a lookup each.
+//
+// A lookup that fails in another way than "not there" tells nothing, and poisons
+// nothing: what is done to a descriptor goes on, what is done to a name (a
+// removal) is not done.
+
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/walnutdb/walnut/disk"
+)
+
+// ErrMoved says that the database file or its log was removed, renamed or
+// replaced while it was open. Nothing is written, and nothing that belongs to
+// somebody else is removed, from then on; readers of published snapshots go on.
+var ErrMoved = errors.New("database file or its log was removed, renamed or replaced while it was open")
+
+// sameFile returns an error that wraps ErrMoved if name does not lead to the
+// file id any more, and another one if that cannot be told.
+func sameFile(fsys disk.FS, name string, id disk.FileID) error {
+	const todo = "put back the file that was there, close the database and open it again"
+	info, err := fsys.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %s is not there any more: %s", ErrMoved, name, todo)
+	case err != nil:
+		return fmt.Errorf("look whether %s is the file that was opened: %w", name, err)
+	case info.ID != id:
+		return fmt.Errorf("%w: %s is another file now: %s", ErrMoved, name, todo)
+	}
+	return nil
+}
+
+// CheckDB looks whether the database file's name still leads to it. The error
+// wraps ErrMoved, or it cannot be told.
+func (l *Log) CheckDB() error { return sameFile(l.cfg.FS, l.cfg.DB.Name(), l.dbID) }
+
+// checkNames looks whether the names of both files still lead to them. REQUIRES
+// that the caller may use l.file.
+func (l *Log) checkNames() error {
+	err := l.CheckDB()
+	if l.file == nil || errors.Is(err, ErrMoved) {
+		return err
+	}
+	if lerr := sameFile(l.cfg.FS, l.path, l.logID); lerr != nil {
+		err = lerr
+	}
+	return err
+}
+
+// unmoved poisons the log if one of the files was moved. REQUIRES as checkNames.
+func (l *Log) unmoved() error {
+	if err := l.checkNames(); errors.Is(err, ErrMoved) {
+		return l.poison("no use of", err)
+	}
+	return nil
+}
+
+// openLog opens the log file, or creates it, for a log that has none yet. What
+// lies there by now is not overwritten: it belongs to somebody else. REQUIRES
+// the writer's place.
+func (l *Log) openLog() error {
+	if err := l.unmoved(); err != nil {
+		return err
+	}
+	f, err := l.cfg.FS.Open(l.path, disk.Create)
+	if err != nil {
+		return fmt.Errorf("create the log: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size > 0 {
+		err = l.poison("no use of", fmt.Errorf("%w: %s appeared, with %d bytes: move it away, close the database and open it again",
+			ErrMoved, l.path, info.Size))
+	}
+	if err != nil {
+		_ = f.Close()
+		return fmt.Errorf("create the log: %w", err)
+	}
+	l.file, l.logID = f, info.ID
+	return nil
+}
+
+// identify notes which files were opened.
+func (l *Log) identify() error {
+	info, err := l.cfg.DB.Stat()
+	if err != nil {
+		return err
+	}
+	l.dbID = info.ID
+	if l.file == nil {
+		return nil
+	}
+	info, err = l.file.Stat()
+	l.logID = info.ID
+	return err
+}
