@@ -55,6 +55,8 @@ type actor struct {
 	size                     uint32
 	saves                    []saved
 	tags                     int
+	// repeats is a transaction that is done once more.
+	repeats *txRec
 }
 
 // saved is the model of a savepoint.

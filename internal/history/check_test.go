@@ -214,6 +214,7 @@ func (c *checker) commit(tx *txRec) error {
 	if last := c.chain[len(c.chain)-1]; i != len(c.chain)-1 {
 		return fmt.Errorf("LOST UPDATE: transaction %d commits on version %v, over version %v of transaction %d", tx.id, tx.base, last.head, last.tx.id)
 	}
+	delete(c.gone, tx.head) // it may be one that was lost, once more
 	c.at[tx.head] = len(c.chain)
 	c.chain = append(c.chain, version{tx: tx, head: tx.head, state: tx.made.over(c.chain[i].state), epoch: c.epoch})
 	return nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/walnutdb/walnut"
 )
@@ -43,6 +44,7 @@ func (a *actor) commands() (l weighted) {
 			}
 		}
 		l.add(6, "update", (*actor).update)
+		l.add(2, "repeat", (*actor).repeat)
 		l.add(2, "begin to read", (*actor).beginRead)
 		l.add(1, "snapshot", (*actor).snapshot)
 		l.add(2, "begin to write", (*actor).beginWrite)
@@ -110,7 +112,7 @@ func (a *actor) begin(what string, level walnut.SyncLevel, writes bool, fn func(
 	a.rec = &txRec{id: a.w.txs, actor: a.id, level: level}
 	a.w.mu.Unlock()
 	what = fmt.Sprintf("%s t%d", what, a.rec.id)
-	a.deferred, a.stuck, a.writing, a.own, a.saves, a.tags = false, false, writes, nil, nil, 0
+	a.deferred, a.stuck, a.writing, a.own, a.saves, a.tags, a.repeats = false, false, writes, nil, nil, 0, nil
 	err := a.call(what, event{kind: evBegin, tx: a.rec}, func() (string, error) { return "ok", fn() })
 	if err != nil {
 		a.rec, a.tx, a.snap, a.writing = nil, nil, nil, false
@@ -261,11 +263,14 @@ func (a *actor) write(arg byte) {
 
 // put writes one page, after it has looked at it.
 func (a *actor) put(n walnut.PageNo) bool {
+	a.tags++
+	return a.putTag(n, makeTag(a.rec.id, a.tags))
+}
+
+func (a *actor) putTag(n walnut.PageNo, t tag) bool {
 	if a.look(n) != nil {
 		return false
 	}
-	a.tags++
-	t := makeTag(a.rec.id, a.tags)
 	err := a.call(fmt.Sprintf("write page %d", n), event{}, func() (string, error) {
 		if err := a.pool(n); err != nil {
 			return "", err
@@ -366,12 +371,13 @@ func (a *actor) commit() {
 		a.end()
 		return
 	}
-	if !a.put(headPage) {
+	if a.repeats == nil && !a.put(headPage) || a.repeats != nil && !a.putTag(headPage, a.repeats.head) {
 		return
 	}
 	a.rec.head = a.own[headPage]
 	a.rec.made = writes{size: a.size, tags: a.own}
 	rec := a.rec
+	a.w.commits(rec)
 	before := event{kind: evCommit, tx: rec}
 	after := event{tx: rec, writes: true}
 	err := a.call(fmt.Sprintf("commit t%d as version %v of %d pages", rec.id, rec.head, a.size), before, func() (string, error) {
@@ -419,6 +425,32 @@ func (a *actor) update(arg byte) {
 		a.end()
 		return
 	}
+	if a.commit(); a.rec != nil {
+		a.end()
+	}
+}
+
+// repeat does once more, byte for byte, what a transaction did on the version
+// that is the newest now: so it was lost. Frames of others that were lost with
+// it may follow in the log, and must not count again.
+func (a *actor) repeat(byte) {
+	if a.beginWrite(0); a.rec == nil {
+		return
+	}
+	old := a.w.lost(a.rec.base)
+	if old == nil {
+		a.end()
+		return
+	}
+	a.w.note(a, event{}, "    t%d is t%d once more", a.rec.id, old.id)
+	a.repeats = old
+	for _, n := range slices.Sorted(maps.Keys(old.made.tags)) {
+		if t := old.made.tags[n]; n != headPage && t != 0 && !a.putTag(n, t) {
+			a.end()
+			return
+		}
+	}
+	old.repeated = true
 	if a.commit(); a.rec != nil {
 		a.end()
 	}

@@ -55,20 +55,15 @@ const never = math.MaxInt
 // linearizable asks porcupine about each epoch; bases has the state at the
 // beginning of each.
 func linearizable(events []event, bases []state) error {
-	seen := map[tag]bool{}
-	for _, e := range events {
-		if e.kind == evSeen {
-			seen[e.tx.base] = true
-		}
-	}
 	epoch := 0
+	seen := map[tag]bool{} // in this epoch
 	ops := map[*txRec]*operation{}
 	var list []*operation
 	judge := func() error {
-		defer func() { clear(ops); list = nil }()
+		defer func() { clear(ops); clear(seen); list = nil }()
 		var history []porcupine.Operation
 		for _, o := range list {
-			if o.counts {
+			if o.counts && (o.made == nil || o.ret != never || seen[o.tx.head]) {
 				history = append(history, porcupine.Operation{ClientId: o.tx.actor, Input: o, Call: int64(o.call), Return: int64(o.ret)})
 			}
 		}
@@ -90,15 +85,15 @@ func linearizable(events []event, bases []state) error {
 			o.ret = e.step
 		case evSeen:
 			o.reads = append(o.reads, access{page: headPage, got: e.tx.base})
-			o.counts = !e.writes
+			o.counts, seen[e.tx.base] = !e.writes, true
 		case evRead:
 			if !e.isOwn {
 				o.reads = append(o.reads, e.access)
 			}
 		case evCommit:
-			o.call, o.ret, o.made, o.counts = e.step, never, &e.tx.made, seen[e.tx.head]
+			o.call, o.ret, o.made, o.counts = e.step, never, &e.tx.made, true
 		case evCommitted:
-			o.ret, o.counts = e.step, true
+			o.ret = e.step
 		case evRefused:
 			o.counts = false
 		case evEnded:

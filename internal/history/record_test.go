@@ -24,6 +24,10 @@ type txRec struct {
 	// its own tag.
 	made writes
 	head tag
+	// repeated: another transaction did the same once more, with the same tags.
+	repeated bool
+	// epoch in which it was to commit.
+	epoch int
 }
 
 // writes are what a transaction changes: pages set, in the end, and the size.

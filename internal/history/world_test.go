@@ -43,6 +43,10 @@ type world struct {
 	faulty, poisoned bool
 	failure          string
 	txs, checkpoints int
+	// made are the transactions that were to commit; epoch counts how often the
+	// database was opened anew.
+	made  []*txRec
+	epoch int
 }
 
 // result is what came of a plan.
@@ -141,6 +145,9 @@ func (w *world) note(a *actor, e event, format string, args ...any) {
 	}
 	if e.kind != evNone {
 		e.step = w.step
+		if e.kind == evPower || e.kind == evKill || e.kind == evReopen {
+			w.epoch++
+		}
 		w.rec.events = append(w.rec.events, e)
 	}
 	if format == "" {
@@ -564,4 +571,26 @@ func (w *world) closed(me *actor) {
 	if last {
 		w.note(me, event{kind: evAllClosed}, "")
 	}
+}
+
+// commits notes a transaction that is about to commit.
+func (w *world) commits(tx *txRec) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if tx.epoch = w.epoch; !w.dying {
+		w.made = append(w.made, tx)
+	}
+}
+
+// lost is the first transaction that was to commit on the version with that
+// head, which is the newest.
+func (w *world) lost(head tag) *txRec {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, tx := range w.made {
+		if tx.base == head && tx.epoch < w.epoch && !tx.repeated {
+			return tx
+		}
+	}
+	return nil
 }
