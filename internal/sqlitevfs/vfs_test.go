@@ -6,6 +6,7 @@ package sqlitevfs
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -296,4 +297,27 @@ func TestErrorsOfCheckpoint(t *testing.T) {
 		}
 	}
 	wantQuery(t, c, sql, "0|0|0")
+}
+
+// FuzzRewritePragma: what is rewritten is a query with nothing of the text but
+// words in it, and what follows is the end of the text.
+func FuzzRewritePragma(f *testing.F) {
+	for _, sql := range []string{
+		"PRAGMA wal_checkpoint", "pragma WAL_checkpoint(TRUNCATE); SELECT 1", "/* x */ PRAGMA \"aux\" . wal_checkpoint('passive')",
+		"-- c\n;PRAGMA main.wal_checkpoint = full;", "PRAGMA wal_checkpoint('x''y')", "SELECT 'PRAGMA wal_checkpoint'",
+	} {
+		f.Add(sql)
+	}
+	call := regexp.MustCompile(checkpointFunc + `\('\w*', '\w*'\)`)
+	f.Fuzz(func(t *testing.T, sql string) {
+		query, tail, ok := RewritePragma(sql)
+		switch {
+		case !ok && (query != sql || tail != ""):
+			t.Errorf("%q is not rewritten, but becomes %q, %q", sql, query, tail)
+		case ok && !strings.HasSuffix(sql, tail):
+			t.Errorf("%q ends with %q", sql, tail)
+		case ok && !call.MatchString(query):
+			t.Errorf("%q becomes %q", sql, query)
+		}
+	})
 }
