@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -27,42 +29,62 @@ const (
 // child is a process that waits to be killed.
 type child struct {
 	conditions
+	path   string
+	engine *walnut.DB
 	db     *sql.DB
 	cancel context.CancelCauseFunc
 
 	mu  sync.Mutex // one line at a time
 	out io.Writer
+
+	// resting: all are to end what they do, since the database is to be closed.
+	resting atomic.Bool
 }
 
 // Child writes to the database at path until ctx ends or something fails.
 // Each line on out is one write.
 func Child(ctx context.Context, path string, seed uint64, round int, out io.Writer) error {
-	under := conditionsOf(seed, round)
-	// Who opens a database first decides when its transactions spill.
-	engine, err := walnut.Open(path, &walnut.Options{TxBytes: under.txBytes})
-	if err != nil {
-		return err
-	}
-	defer engine.Close()
-	db, err := openDB(path)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+	c := &child{conditions: conditionsOf(seed, round), path: path, out: out}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	c := &child{conditions: under, db: db, cancel: cancel, out: out}
+	c.cancel = cancel
+	rest := childRand(seed, round, 103)
+	for shift := 0; context.Cause(ctx) == nil; shift++ {
+		c.resting.Store(false)
+		if c.closes {
+			d := time.Duration(20+rest.IntN(80)) * time.Millisecond
+			defer time.AfterFunc(d, func() { c.resting.Store(true) }).Stop()
+		}
+		if err := c.shift(ctx, func(id int) *rand.Rand { return childRand(seed, round, shift<<8|id) }); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// shift opens the database, has everybody work until the child ends or rests,
+// and closes it.
+func (c *child) shift(ctx context.Context, random func(id int) *rand.Rand) (err error) {
+	// Who opens a database first decides when its transactions spill.
+	if c.engine, err = walnut.Open(c.path, &walnut.Options{TxBytes: c.txBytes}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.engine.Close()) }() // the last to close
+	if c.db, err = openDB(c.path); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.db.Close()) }()
 	if err := c.prepare(ctx); err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
 	var wg sync.WaitGroup
 	for id := 1; id <= c.workers; id++ {
-		wg.Go(func() { c.fail(c.work(ctx, &worker{id: id, rng: childRand(seed, round, id)})) })
+		wg.Go(func() { c.fail(c.work(ctx, &worker{id: id, rng: random(id)})) })
 	}
-	wg.Go(func() { c.fail(c.maintain(ctx, childRand(seed, round, 100))) })
-	wg.Go(func() { c.fail(c.watch(ctx, childRand(seed, round, 101))) })
+	wg.Go(func() { c.fail(c.maintain(ctx, random(100))) })
+	wg.Go(func() { c.fail(c.watch(ctx, random(101))) })
 	wg.Wait()
-	return context.Cause(ctx)
+	return nil
 }
 
 // fail ends the child with its first error.
@@ -114,7 +136,7 @@ func (c *child) work(ctx context.Context, w *worker) error {
 	if err := w.remember(ctx, conn); err != nil {
 		return err
 	}
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !c.resting.Load() {
 		t := w.next()
 		committed, err := c.transact(ctx, conn, t)
 		if err != nil {
@@ -181,9 +203,15 @@ func (c *child) transact(ctx context.Context, conn *sql.Conn, t transaction) (co
 
 // maintain does, now and then, what owners of databases do.
 func (c *child) maintain(ctx context.Context, rng *rand.Rand) error {
-	for pause(ctx, time.Duration(3+rng.IntN(50))*time.Millisecond) {
-		q := "VACUUM"
-		if n := rng.IntN(10); n > 0 {
+	for pause(ctx, time.Duration(3+rng.IntN(50))*time.Millisecond) && !c.resting.Load() {
+		q, n := "VACUUM", rng.IntN(10)
+		switch {
+		case n == 9:
+			if err := c.backup(ctx); err != nil {
+				return err
+			}
+			continue
+		case n > 0:
 			q = "PRAGMA wal_checkpoint(" + []string{"PASSIVE", "FULL", "RESTART", "TRUNCATE"}[n%4] + ")"
 		}
 		// All may find somebody in the way, and need not happen.
@@ -194,9 +222,22 @@ func (c *child) maintain(ctx context.Context, rng *rand.Rand) error {
 	return nil
 }
 
+// backup copies the database, while all others go on, to where the backup
+// before it was.
+func (c *child) backup(ctx context.Context) error {
+	to := filepath.Join(filepath.Dir(c.path), backupName)
+	if err := removePair(to); err != nil {
+		return err
+	}
+	if err := c.engine.Backup(ctx, to, nil); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	return nil
+}
+
 // watch reads snapshots and looks at the sum of the money.
 func (c *child) watch(ctx context.Context, rng *rand.Rand) error {
-	for pause(ctx, time.Duration(rng.IntN(5))*time.Millisecond) {
+	for pause(ctx, time.Duration(rng.IntN(5))*time.Millisecond) && !c.resting.Load() {
 		var sum int
 		err := c.db.QueryRowContext(ctx, `SELECT coalesce(sum(balance), 0) FROM accounts`).Scan(&sum)
 		if err != nil {

@@ -23,6 +23,7 @@ type conditions struct {
 	workers int
 	sync    string // level of all workers; "" if each has its own
 	txBytes int64  // bound beyond which a transaction spills; 0 is the default
+	closes  bool   // the database is closed by all and opened again, often
 }
 
 func conditionsOf(seed uint64, round int) conditions {
@@ -37,6 +38,7 @@ func conditionsOf(seed uint64, round int) conditions {
 	if rng.IntN(3) > 0 {
 		c.txBytes = smallTx
 	}
+	c.closes = rng.IntN(3) == 0
 	return c
 }
 
@@ -49,7 +51,11 @@ func (c conditions) String() string {
 	if c.txBytes > 0 {
 		spill = fmt.Sprintf("in %d KiB", c.txBytes>>10)
 	}
-	return fmt.Sprintf("%d workers, synchronous %s, transactions %s", c.workers, level, spill)
+	text := fmt.Sprintf("%d workers, synchronous %s, transactions %s", c.workers, level, spill)
+	if c.closes {
+		text += ", closing often"
+	}
+	return text
 }
 
 // pragmas prepare a worker's connection. A small page cache makes SQLite hand

@@ -16,10 +16,11 @@ import (
 // The names in the directory.
 const (
 	namePrefix = "torture-"
+	backupName = namePrefix + "backup.db"
 	markerName = "torture.json"
 )
 
-var ownName = regexp.MustCompile(`^torture-([0-9]{3,}|copy)\.db(-wal|-shm|-journal)?$`)
+var ownName = regexp.MustCompile(`^torture-([0-9]{3,}|copy|backup)\.db(-wal|-shm|-journal|[.]part)?$`)
 
 // The states that a directory is in.
 const (

@@ -4,9 +4,11 @@
 //
 // The parent ([Run]) starts a child ([Child]), which writes through the driver
 // with several connections and prints a line after each commit that returned.
-// Children differ in the number of connections, their sync levels, and the size
-// from which on a transaction spills into the log; all run checkpoints in all
-// modes.
+// Children differ in the number of connections, their sync levels, the size
+// from which on a transaction spills into the log, and whether they close the
+// database and open it again, often; all run checkpoints in all modes, VACUUM and
+// backups. Some databases are begun by the sqlite3 command, in rollback mode and
+// with another page size, and converted.
 // At a random moment the parent kills it, reads the lines that are left in the
 // pipe, and has the files checked, in turn by Walnut and by the sqlite3
 // command: sometimes the files themselves, so that the next child goes on from
@@ -28,6 +30,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 )
 
@@ -116,7 +119,7 @@ func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
 // round is one kill and what follows from it.
 func (r *run) round(ctx context.Context) error {
 	if r.result.Kills%killsPerDatabase == 0 {
-		if err := r.newDatabase(); err != nil {
+		if err := r.newDatabase(ctx); err != nil {
 			return err
 		}
 	}
@@ -137,7 +140,7 @@ func (r *run) round(ctx context.Context) error {
 }
 
 // newDatabase begins a database of its own and drops the one before.
-func (r *run) newDatabase() error {
+func (r *run) newDatabase(ctx context.Context) error {
 	if r.db != "" {
 		if err := removePair(r.db); err != nil {
 			return err
@@ -145,6 +148,15 @@ func (r *run) newDatabase() error {
 	}
 	r.db = filepath.Join(r.Dir, fmt.Sprintf("%s%03d.db", namePrefix, r.result.Kills/killsPerDatabase))
 	r.known = ledger{}
+	if r.SQLite3 == "" || r.rng.IntN(3) > 0 {
+		return nil
+	}
+	// One that C SQLite has made, in rollback mode, is converted.
+	page := 512 << r.rng.IntN(8)
+	out, err := exec.CommandContext(ctx, r.SQLite3, r.db, fmt.Sprintf("PRAGMA page_size = %d; PRAGMA user_version = 1;", page)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("make a database with %s: %w: %s", r.SQLite3, err, out)
+	}
 	return nil
 }
 

@@ -192,8 +192,9 @@ func TestConditions(t *testing.T) {
 		seen[fmt.Sprint("workers ", c.workers)] = true
 		seen["sync "+c.sync] = true
 		seen[fmt.Sprint("bytes ", c.txBytes)] = true
+		seen[fmt.Sprint("closes ", c.closes)] = true
 	}
-	if len(seen) != 2+3+2 {
+	if len(seen) != 2+3+2+2 {
 		t.Errorf("%v", seen)
 	}
 }
