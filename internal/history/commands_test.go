@@ -36,7 +36,7 @@ func (a *actor) commands() (l weighted) {
 	case a.db == nil:
 	case a.tx == nil && a.snap == nil:
 		l.add(3, "view", (*actor).view)
-		if w.mayClose(a) {
+		if w.mayClose() {
 			l.add(1, "close", func(a *actor, _ byte) { a.close() })
 			if w.poisoned {
 				l.add(6, "close", func(a *actor, _ byte) { a.close() })

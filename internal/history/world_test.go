@@ -550,14 +550,31 @@ func (w *world) lookOnceMore() {
 	w.die()
 }
 
-// mayOpen, mayClose: while the log may have failed, opening and closing do not
-// come beside each other, so that it is known when the database is opened anew.
+// mayOpen, mayClose: of those who wait for a database to be closed, whoever is
+// quicker opens it; so there is one at most. While the log may have failed,
+// opening and closing do not come beside each other at all, so that it is known
+// when the database is opened anew.
 func (w *world) mayOpen() bool {
-	return !w.faulty || !slices.ContainsFunc(w.actors, func(a *actor) bool { return a.closing })
+	opening, closing := w.atDoor()
+	return closing == 0 || opening == 0 && !w.faulty
 }
 
-func (w *world) mayClose(me *actor) bool {
-	return !w.faulty || !slices.ContainsFunc(w.actors, func(a *actor) bool { return a != me && (a.opening || a.closing) })
+func (w *world) mayClose() bool {
+	opening, closing := w.atDoor()
+	return opening+closing == 0 || opening <= 1 && !w.faulty
+}
+
+// atDoor counts those who are opening, and closing.
+func (w *world) atDoor() (opening, closing int) {
+	for _, a := range w.actors {
+		if a.opening {
+			opening++
+		}
+		if a.closing {
+			closing++
+		}
+	}
+	return opening, closing
 }
 
 // closed notes that a connection was closed without an error; if it was the
