@@ -146,8 +146,9 @@ func (f *filePatch) apply(src []byte) ([]byte, error) {
 		if h.old == "" || h.old == h.new {
 			return nil, fmt.Errorf("%s: hunk %d changes nothing", f.path, i+1)
 		}
-		if n := bytes.Count(src, old); n != 1 {
-			return nil, fmt.Errorf("%s: the old text of hunk %d is there %d times, not once: write the patch anew", f.path, i+1, n)
+		at := bytes.Index(src, old)
+		if at < 0 || bytes.LastIndex(src, old) != at {
+			return nil, fmt.Errorf("%s: the old text of hunk %d must be there once: write the patch anew", f.path, i+1)
 		}
 		src = bytes.Replace(src, old, []byte("\n"+h.new), 1)
 	}
