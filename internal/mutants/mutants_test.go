@@ -198,7 +198,7 @@ func TestVerdict(t *testing.T) {
 			t.Errorf("%s: %q, %q, %v", c.out, killer, by, err)
 		}
 	}
-	if _, _, err := verdict(ev(`{"Action":"build-output","Output":"x.go:1: no\n"}`, `{"Action":"build-fail"}`), ""); err == nil {
+	if _, _, err := verdict(ev(`{"Action":"build-output","Output":"no such name\n"}`, `{"Action":"build-fail"}`), ""); err == nil {
 		t.Error("a mutant that does not build counts as killed")
 	}
 }
