@@ -77,6 +77,9 @@ func TestRefusedUnchanged(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if err := m.WriteFile(path+"-shm", make([]byte, 100)); err != nil {
+				t.Fatal(err)
+			}
 			before := state(m)
 			for range 2 { // the first must leave nothing locked
 				_, err := Open(path, Options{FS: m})

@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
+	"strings"
 	"testing"
 
 	"github.com/walnutdb/walnut/disk"
@@ -164,4 +166,74 @@ func TestAutoCheckpointFails(t *testing.T) {
 		t.Errorf("%d checkpoints failed, %d did not; %v", s.CheckpointErrors, s.Checkpoints, s.Failed)
 	}
 	x.wantDB(2, 3)
+}
+
+// TestSpillIsCut: what a rolled back transaction has spilled is zeros on the disk
+// when the rollback returns.
+func TestSpillIsCut(t *testing.T) {
+	x := newLog(t)
+	x.commit(SyncFull, 1, 2)
+	w := x.begin()
+	if _, err := w.Spill([]Frame{{Page: 3, Data: pageData(3, 2)}, {Page: 4, Data: pageData(4, 2)}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.file.SyncData(); err != nil { // the device may write it at any time
+		t.Fatal(err)
+	}
+	if err := w.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := x.d.CrashKeepNone().ReadFile(logName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rest := b[x.hdr.Load().EndOffset(1):]; !bytes.Equal(rest, make([]byte, len(rest))) {
+		t.Error("spilled frames are left")
+	}
+}
+
+// TestExtensionIsSynced before a commit uses it.
+func TestExtensionIsSynced(t *testing.T) {
+	x := newLog(t)
+	x.commit(SyncFull, 1, 2)
+	w := x.begin()
+	x.takeTrace()
+	if err := w.Reserve(200); err != nil {
+		t.Fatal(err)
+	}
+	trace := x.takeTrace()
+	if n := len(trace); n < 2 || trace[n-1] != "sync wal" || !strings.HasSuffix(trace[n-2], " wal") {
+		t.Errorf("reserving does %q", trace)
+	}
+	if err := w.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestExtensionEndsEarly: where the disk is full behind what a commit needs, the
+// commit fits.
+func TestExtensionEndsEarly(t *testing.T) {
+	x := newLog(t)
+	pages := make([]walformat.PageNo, 230)
+	for i := range pages {
+		pages[i] = walformat.PageNo(i + 2)
+	}
+	x.commit(SyncFull, 1, pages...) // two chunks now, and two more are the next extension
+	x.d.Inject(faultdisk.Fault{Op: faultdisk.OpGrow, N: 2, Sticky: true, Err: disk.ErrNoSpace, Suffix: "-wal", Effect: faultdisk.Nothing})
+	x.commit(SyncFull, 2, pages[:50]...)
+	x.wantPage(51, 2)
+	x.wantPage(52, 1)
+}
+
+// TestRemovalIsDurable: after a close that has removed the log, a power failure
+// does not bring it back.
+func TestRemovalIsDurable(t *testing.T) {
+	x := newLog(t)
+	x.commit(SyncFull, 1, 2)
+	if err := x.Close(true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.d.CrashKeepNone().ReadFile(logName); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the log: %v", err)
+	}
 }
