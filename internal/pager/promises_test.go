@@ -74,3 +74,22 @@ func TestReaderInFileReadsTheFile(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestBackupIsDurable: a copy that has its name survives a power failure.
+func TestBackupIsDurable(t *testing.T) {
+	d := faultdisk.New(1)
+	s := openMem(t, d, 512)
+	tx := begin(t, s)
+	set(t, tx, 2, 1)
+	commit(t, tx, false)
+	if err := s.Backup(ctx, path+".copy", false, nil); err != nil {
+		t.Fatal(err)
+	}
+	want, err := d.ReadFile(path + ".copy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.CrashKeepNone().ReadFile(path + ".copy"); err != nil || string(got) != string(want) {
+		t.Errorf("the copy has %d bytes of %d, %v", len(got), len(want), err)
+	}
+}
