@@ -39,6 +39,19 @@ func aLog(t *testing.T) []byte {
 	return b
 }
 
+// futureLog is a log whose header, right otherwise, has a version of later days.
+func futureLog(t *testing.T) []byte {
+	t.Helper()
+	b := aLog(t)
+	h, err := walformat.ParseHeader(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Version++
+	h.Encode(b)
+	return b
+}
+
 func TestRefusedUnchanged(t *testing.T) {
 	page1 := walformat.NewPage1(512)
 	version := walformat.NewPage1(512)
@@ -53,6 +66,7 @@ func TestRefusedUnchanged(t *testing.T) {
 		{"log beside an empty database", map[string][]byte{path: {}, path + "-wal": aLog(t)}, wal.ErrCorrupt, "is empty"},
 		{"hot journal", map[string][]byte{path: page1, path + "-journal": []byte("\xd9\xd5\x05\xf9\x20\xa1\x63\xd7...")}, ErrHotJournal, "sqlite3"},
 		{"not a database", map[string][]byte{path: make([]byte, 5000)}, ErrNotDatabase, "zero"},
+		{"log of a future version", map[string][]byte{path: page1, path + "-wal": futureLog(t)}, walformat.ErrVersion, "3007001"},
 		{"future version", map[string][]byte{path: version}, ErrNotDatabase, "version 9"},
 		{"too short", map[string][]byte{path: append(page1[:60:60], "no more of it"...)}, ErrNotDatabase, "73 of 100"},
 	} {
@@ -62,6 +76,9 @@ func TestRefusedUnchanged(t *testing.T) {
 				if err := m.WriteFile(n, b); err != nil {
 					t.Fatal(err)
 				}
+			}
+			if err := m.WriteFile(path+"-shm", make([]byte, 100)); err != nil {
+				t.Fatal(err)
 			}
 			before := state(m)
 			for range 2 { // the first must leave nothing locked

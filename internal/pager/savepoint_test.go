@@ -166,6 +166,18 @@ func TestSavepointCases(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
+		{"the outer one knows the page from before the released one", func(t *testing.T, tx *Tx) {
+			mustDepth(t, tx, 1)
+			set(t, tx, 4, 98)
+			mustDepth(t, tx, 2)
+			set(t, tx, 4, 99)
+			if err := tx.Release(2); err != nil {
+				t.Fatal(err)
+			}
+			if err := tx.RollbackTo(1); err != nil {
+				t.Fatal(err)
+			}
+		}},
 		{"a page that was dirty before", func(t *testing.T, tx *Tx) {
 			set(t, tx, 4, 4)
 			mustDepth(t, tx, 1)

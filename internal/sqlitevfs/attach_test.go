@@ -1,0 +1,32 @@
+package sqlitevfs
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/disk/faultdisk"
+)
+
+// TestFullDiskBesideAttached: a disk that is full for one of two databases shows
+// before the other one is committed.
+func TestFullDiskBesideAttached(t *testing.T) {
+	d, open := onDisk(t)
+	c := open()
+	run(t, c, "ATTACH 'file:/second?vfs="+t.Name()+"' AS b; CREATE TABLE t(x); CREATE TABLE b.u(x); INSERT INTO t VALUES(1); INSERT INTO b.u VALUES(1)")
+	full := d.Inject(faultdisk.Fault{Op: faultdisk.OpGrow, Suffix: "/second-wal", Sticky: true, Err: disk.ErrNoSpace})
+	err := c.Exec("BEGIN; INSERT INTO t VALUES(2); INSERT INTO b.u VALUES(zeroblob(3000000)); COMMIT")
+	if !errors.Is(err, sqlite3.FULL) {
+		t.Fatalf("a full disk: %v", err)
+	}
+	if !c.GetAutocommit() {
+		run(t, c, "ROLLBACK")
+	}
+	full.Remove()
+	other := open()
+	wantQuery(t, other, "SELECT count(*) FROM t", "1")
+	run(t, c, "BEGIN; INSERT INTO t VALUES(2); INSERT INTO b.u VALUES(2); COMMIT")
+	wantQuery(t, c, "SELECT count(*) FROM t, b.u", "4")
+}
