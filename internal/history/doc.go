@@ -11,7 +11,8 @@
 // gives the same run, byte for byte.
 //
 //	plan_test.go       plans: how they are drawn, written down and read
-//	world_test.go      the scheduler: who goes on, crashes, faults, the end
+//	world_test.go      the scheduler: who goes on, and what befalls all
+//	end_test.go        crashes, and the end
 //	actor_test.go      a connection: its state, and how it waits for its turn
 //	commands_test.go   what a connection can be told to do
 //	pages_test.go      contents of pages

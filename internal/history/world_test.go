@@ -43,6 +43,10 @@ type world struct {
 	faulty, poisoned bool
 	failure          string
 	txs, checkpoints int
+	// countdown is how many operations are done before the power fails, if it is
+	// not 0; left is what is on the disk when it has.
+	countdown int
+	left      *faultdisk.Disk
 	// made are the transactions that were to commit; epoch counts how often the
 	// database was opened anew.
 	made  []*txRec
@@ -190,8 +194,28 @@ func (w *world) onDisk(i faultdisk.OpInfo) error {
 	if (!a.opening || a.locked) && (!sync || leads) {
 		a.stop(fmt.Sprintf("%s %s", i.Op, i.Name), isLog && i.Op&faultdisk.OpWrite != 0 && below("zeroFill", "create"), leads)
 	}
+	if err := w.powerFails(i); err != nil {
+		return err
+	}
 	i.Seq = 0
 	w.note(a, event{}, "        disk: %s", strings.TrimPrefix(i.String(), "#0 "))
+	return nil
+}
+
+// powerFails makes operations fail once the countdown has ended. Unlike those of
+// a disk without power they are stops: nobody goes on beside those whom he has
+// woken.
+func (w *world) powerFails(i faultdisk.OpInfo) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.countdown > 0 && i.Op&faultdisk.OpMutating != 0 && !w.dying {
+		if w.countdown--; w.countdown == 0 {
+			w.left = w.d.Crash(int64(w.p.seed) + int64(w.step))
+		}
+	}
+	if w.left != nil {
+		return faultdisk.ErrCrashed
+	}
 	return nil
 }
 
@@ -282,7 +306,7 @@ func (w *world) play() {
 		}
 		w.next()
 		w.turn(s)
-		if w.d.Crashed() && w.failure == "" {
+		if w.left != nil && w.failure == "" {
 			w.crash(true, s.arg)
 		}
 	}
@@ -357,7 +381,7 @@ func (w *world) befall(s step) {
 		// Power will fail at a moment where nobody can be stopped, perhaps.
 		w.note(nil, event{}, "power fails after %d operations more", 1+s.arg%16)
 		w.expectFaults()
-		w.d.CrashAfter(1 + int(s.arg%16))
+		w.countdown = 1 + int(s.arg%16)
 	case 4:
 		w.cancel(s)
 	case 5:
@@ -412,142 +436,6 @@ func (w *world) inject(s step) {
 	}
 	w.note(nil, e, "%s number %d from now on, of files %q, will fail (effect %d, error %v)", f.Op, f.N, f.Suffix, f.Effect, f.Err)
 	w.d.Inject(f)
-}
-
-// crash takes the disk as the next process finds it, after a power failure or
-// the end of this one, and lets everybody get out.
-func (w *world) crash(power bool, seed byte) {
-	w.runs(nil)
-	var left *faultdisk.Disk
-	if power || w.d.Crashed() {
-		w.note(nil, event{kind: evPower}, "power fails (%d)", seed)
-		left = w.d.Crash(int64(seed))
-	} else {
-		w.note(nil, event{kind: evKill}, "the process is killed (%d)", seed)
-		left = w.d.Kill(int64(seed))
-	}
-	w.die()
-	w.d = left
-	w.d.SetHook(w.onDisk)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.faulty, w.poisoned, w.dying = false, false, false
-	// Whoever was not a connection has gone.
-	w.actors = slices.DeleteFunc(w.actors, func(a *actor) bool { return a.do == nil })
-}
-
-// die gets everybody out of the engine, on a disk without power.
-func (w *world) die() {
-	w.mu.Lock()
-	w.dying = true
-	stopped := slices.DeleteFunc(slices.Clone(w.actors), func(a *actor) bool { return a.at == "" })
-	for _, a := range stopped {
-		a.at = ""
-	}
-	w.mu.Unlock()
-	w.d.CrashAfter(0)
-	for _, a := range stopped {
-		a.turn <- struct{}{}
-	}
-	for i := 0; ; i++ {
-		synctest.Wait()
-		out := true
-		for _, a := range w.actors {
-			if a.do == nil {
-				continue
-			}
-			w.mu.Lock()
-			free := a.free
-			a.free = false
-			w.mu.Unlock()
-			if !free {
-				out = false
-				continue
-			}
-			if a.db == nil && a.tx == nil && a.snap == nil {
-				w.mu.Lock()
-				a.free = true
-				w.mu.Unlock()
-				continue
-			}
-			out = false
-			a.do <- a.letGo
-		}
-		if out {
-			return
-		}
-		if i > 1000 {
-			panic(fmt.Sprintf("after %s\nin the history %v\nsomebody does not get out of the engine:\n%s", w.failure, w.p, w.where()))
-		}
-		<-time.After(time.Second)
-	}
-}
-
-// finish lets everybody come to an end, closes, and looks at what is there.
-func (w *world) finish() {
-	for range 10000 {
-		if w.failure != "" {
-			break
-		}
-		w.next()
-		if w.d.Crashed() {
-			w.crash(true, w.p.seed)
-		}
-		list, waiting := w.ready()
-		list = slices.DeleteFunc(list, func(a *actor) bool { return a.free && a.db == nil })
-		switch {
-		case len(list) > 0:
-			a := list[0]
-			if !a.free {
-				w.goOn(a, 1000, nil)
-				continue
-			}
-			a.prepare()
-			w.goOn(a, 1000, func() {
-				if a.rec != nil {
-					a.end()
-				} else {
-					a.close()
-				}
-			})
-		case waiting > 0:
-			w.pass()
-		default:
-			w.lookOnceMore()
-			return
-		}
-	}
-	w.die()
-}
-
-// lookOnceMore opens and reads the database that everybody has closed, and looks
-// at what is left.
-func (w *world) lookOnceMore() {
-	a := w.actors[0]
-	w.d.CrashAfter(-1)
-	w.mu.Lock()
-	w.poisoned = false
-	w.mu.Unlock()
-	w.note(nil, event{kind: evReopen}, "the database is open nowhere")
-	for _, f := range []func(){func() { a.open(0) }, func() {
-		if a.db != nil {
-			a.close()
-		}
-	}} {
-		a.prepare()
-		w.goOn(a, 1000, f)
-		for !a.free && w.failure == "" {
-			if list, _ := w.ready(); slices.Contains(list, a) {
-				w.goOn(a, 1000, nil)
-				continue
-			}
-			w.pass()
-		}
-	}
-	if left := append(w.d.Handles(), w.d.Locked()...); len(left) > 0 {
-		w.fail("left open or locked: %q", left)
-	}
-	w.die()
 }
 
 // mayOpen, mayClose: of those who wait for a database to be closed, whoever is
