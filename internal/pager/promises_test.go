@@ -69,9 +69,11 @@ func TestReaderInFileReadsTheFile(t *testing.T) {
 	if a, b := value(t, r, 2), value(t, r, 3); a != 1 || b != 1 {
 		t.Errorf("it reads %d and %d", a, b)
 	}
-	p := make([]byte, 512)
-	if err := r.ReadPage(2, p); err != nil {
-		t.Error(err)
+	s.buffers.Store(nil)
+	got, want := make([]byte, 512), make([]byte, 512)
+	fill(want, 2, 1)
+	if err := r.ReadPage(2, got); err != nil || string(got) != string(want) {
+		t.Errorf("it reads %x, %v", got[:8], err)
 	}
 }
 
