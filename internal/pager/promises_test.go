@@ -8,7 +8,9 @@ import (
 
 	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/disk/faultdisk"
+	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/wal"
+	"github.com/walnutdb/walnut/internal/walformat"
 )
 
 // TestCreationOrder: each step of the creation of a database file is durable
@@ -69,9 +71,11 @@ func TestReaderInFileReadsTheFile(t *testing.T) {
 	if a, b := value(t, r, 2), value(t, r, 3); a != 1 || b != 1 {
 		t.Errorf("it reads %d and %d", a, b)
 	}
-	p := make([]byte, 512)
-	if err := r.ReadPage(2, p); err != nil {
-		t.Error(err)
+	s.buffers.Store(nil)
+	got, want := make([]byte, 512), make([]byte, 512)
+	fill(want, 2, 1)
+	if err := r.ReadPage(2, got); err != nil || string(got) != string(want) {
+		t.Errorf("it reads %x, %v", got[:8], err)
 	}
 }
 
@@ -91,5 +95,37 @@ func TestBackupIsDurable(t *testing.T) {
 	}
 	if got, err := d.CrashKeepNone().ReadFile(path + ".copy"); err != nil || string(got) != string(want) {
 		t.Errorf("the copy has %d bytes of %d, %v", len(got), len(want), err)
+	}
+}
+
+// TestNothingIsLookedAtBeforeTheLock: what lies beside a database that another
+// process uses is changing.
+func TestNothingIsLookedAtBeforeTheLock(t *testing.T) {
+	d := faultdisk.New(1)
+	if err := d.WriteFile(path, walformat.NewPage1(512)); err != nil {
+		t.Fatal(err)
+	}
+	other, err := d.Open(path, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Lock(walformat.PendingByte+5, 1, disk.Shared); err != nil {
+		t.Fatal(err)
+	}
+	var looked []string
+	d.SetHook(func(i faultdisk.OpInfo) error {
+		if i.Op&faultdisk.OpRead != 0 || strings.HasPrefix(i.Name, path+"-") {
+			looked = append(looked, i.Op.String()+" "+i.Name)
+		}
+		return nil
+	})
+	_, err = Open(path, Options{FS: d})
+	wantErr(t, err, coord.ErrBusy, "in use")
+	d.SetHook(nil)
+	if len(looked) > 0 {
+		t.Errorf("without the lock: %q", looked)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

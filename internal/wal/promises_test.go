@@ -99,7 +99,7 @@ func TestCommitOnFailedBase(t *testing.T) {
 // is reserved is refused on a full disk, before it is accepted.
 func TestReserveIsForAllFrames(t *testing.T) {
 	x := newLog(t)
-	x.commit(SyncFull, 1, 2)
+	x.commit(SyncFull, 1, 2, 3)
 	x.d.Inject(faultdisk.Fault{Op: faultdisk.OpGrow, Sticky: true, Err: disk.ErrNoSpace, Suffix: "-wal"})
 	pages := make([]walformat.PageNo, 230) // one chunk has room for half of their frames
 	for i := range pages {

@@ -1,3 +1,5 @@
+// Promises to SQLite that no statement of the other tests comes across.
+
 package sqlitevfs
 
 import (
@@ -29,4 +31,32 @@ func TestFullDiskBesideAttached(t *testing.T) {
 	wantQuery(t, other, "SELECT count(*) FROM t", "1")
 	run(t, c, "BEGIN; INSERT INTO t VALUES(2); INSERT INTO b.u VALUES(2); COMMIT")
 	wantQuery(t, c, "SELECT count(*) FROM t, b.u", "4")
+}
+
+// TestRollbackUnderCursor: a statement that reads on after its transaction was
+// rolled back keeps no other connection from writing.
+func TestRollbackUnderCursor(t *testing.T) {
+	_, open := onDisk(t)
+	c, other := open(), open()
+	run(t, c, "CREATE TABLE t(x); INSERT INTO t VALUES(1),(2)")
+	run(t, c, "BEGIN IMMEDIATE")
+	s := prepare(t, c, "SELECT x FROM t")
+	if !s.Step() {
+		t.Fatal(s.Err())
+	}
+	run(t, c, "INSERT INTO t VALUES(3)")
+	run(t, c, "ROLLBACK")
+	if fileOf(c, "main").lock == 0 {
+		t.Fatal("the statement does not read on: nothing is tested")
+	}
+	run(t, other, "INSERT INTO t VALUES(4)")
+	for s.Step() {
+		if x := s.ColumnInt(0); x > 2 {
+			t.Errorf("the statement reads %d", x)
+		}
+	}
+	if err := s.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	wantQuery(t, c, "SELECT sum(x) FROM t", "7")
 }
