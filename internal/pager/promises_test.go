@@ -129,3 +129,40 @@ func TestNothingIsLookedAtBeforeTheLock(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestViewsOutliveThePool: a page that a transaction was given stays what it is
+// when the pool, which it came into on that occasion, has long let go of it.
+func TestViewsOutliveThePool(t *testing.T) {
+	s, err := Open(path, Options{FS: disk.NewMem(), PageSize: 512, PoolBytes: 8 * 512})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeStore(t, s)
+	const pages = 64
+	tx := begin(t, s)
+	for n := walformat.PageNo(2); n <= pages; n++ {
+		set(t, tx, n, 1)
+	}
+	commit(t, tx, false)
+	s.buffers.Store(nil)
+	r := s.BeginRead()
+	defer r.End()
+	views := map[walformat.PageNo][]byte{}
+	for range 3 {
+		for n := walformat.PageNo(2); n <= pages; n++ {
+			p, err := r.Page(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if views[n] == nil {
+				views[n] = p
+			}
+		}
+	}
+	want := make([]byte, 512)
+	for n, p := range views {
+		if fill(want, n, 1); string(p) != string(want) {
+			t.Errorf("page %d has become %x", n, p[:8])
+		}
+	}
+}
