@@ -110,6 +110,15 @@ func (p *contextPoint) after() error {
 	if err := s.update(full, func(w *writer) { w.put(3, 102) }); err != nil {
 		return err
 	}
-	_, err := s.db.Checkpoint(context.Background(), walnut.CheckpointTruncate, nil)
+	// No mark, lock or place is left: a checkpoint gets all it waits for.
+	r, err := s.db.Checkpoint(context.Background(), walnut.CheckpointTruncate, nil)
+	if err == nil && r.Busy {
+		err = fmt.Errorf("a checkpoint waited for %s", r.WaitedFor)
+	}
+	if err == nil {
+		_, acked := s.h.floors()
+		s.h.ack(acked, full)
+		err = onlyTheEngines(s.disk)
+	}
 	return err
 }

@@ -134,6 +134,8 @@ type image struct {
 	allowed
 	opt     walnut.Options
 	durable int
+	// copied is the transaction of the last backup that returned.
+	copied int
 	// nested: taken while another image was reopened and used.
 	nested bool
 }
@@ -147,8 +149,9 @@ type album struct {
 
 func (a *album) keep(sh *shot, take func() *faultdisk.Disk) {
 	full, acked := a.s.h.floors()
+	copied := int(a.s.copied.Load())
 	sh.disk = take()
-	im := &image{shot: *sh, opt: a.s.opt, durable: full, allowed: allowed{full, a.s.h.begun()}}
+	im := &image{shot: *sh, opt: a.s.opt, durable: full, copied: copied, allowed: allowed{full, a.s.h.begun()}}
 	if im.killed && !a.s.loose {
 		im.floor = acked
 	}
@@ -199,7 +202,7 @@ func crashLoop(t *testing.T, w *workload) {
 	al := &album{s: s}
 	c := &camera{disk: s.disk, seeds: seedCount(), only: onlyAt(), keep: al.keep, salt: len(w.name) * len(w.steps)}
 	c.every = sampling(3)
-	if w.heavy {
+	if w.heavy && c.seeds < 5 {
 		c.every *= 3
 	}
 	c.start()
@@ -211,8 +214,8 @@ func crashLoop(t *testing.T, w *workload) {
 	fig.moments.Store(c.moment.Load())
 	each(al.images, func(i int, im *image) {
 		fig.images.Add(1)
-		nest := i%7 == 0 && !w.heavy || c.only > 0
-		shell := i%29 == 3
+		nest := i%7 == 0 && (!w.heavy || c.seeds >= 5) || c.only > 0
+		shell := i%29 == 3 || c.only > 0
 		if err := im.check(t, fig, nest, shell); err != nil {
 			t.Errorf("%s: crash before operation %d (%v), %s: %v\nlast operations:\n%s"+
 				"replay: WALNUT_CRASH_AT=%d WALNUT_CRASH_SEEDS=%d go test ./internal/crashtest -run '%s'",
@@ -327,12 +330,16 @@ func (im *image) check(t *testing.T, fig *figures, nest, shell bool) error {
 	return nil
 }
 
-// checkBackup: a copy that is there is a whole one, of some moment.
+// checkBackup: a copy that is there is a whole one, of no older moment than the
+// last backup that returned; and then it is there.
 func (im *image) checkBackup(s *session) error {
 	if _, err := im.disk.Stat(copyPath); err != nil {
+		if im.copied > 0 {
+			return fmt.Errorf("LOST: the copy of transaction %d is not there: %w", im.copied, err)
+		}
 		return nil
 	}
-	_, err := s.checkCopy(allowed{0, im.versions})
+	_, err := s.checkCopy(allowed{im.copied, im.versions})
 	return err
 }
 

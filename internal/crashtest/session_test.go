@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/walnutdb/walnut"
@@ -34,6 +35,8 @@ type session struct {
 	// loose: a sync has failed on this disk, so that what was acknowledged
 	// below SyncFull may be gone when the process ends and the cache with it.
 	loose bool
+	// copied is the transaction of the last backup that returned.
+	copied atomic.Int64
 	// ctx is what the calls get; nil never ends.
 	ctx context.Context
 	// swallowed counts checkpoints that failed after a commit.
@@ -153,7 +156,10 @@ func (s *session) backup() error {
 	if err := s.db.Backup(s.context(), copyPath, &walnut.BackupOptions{Overwrite: true}); err != nil {
 		return err
 	}
-	_, err := s.checkCopy(allowed{acked, s.h.begun()})
+	k, err := s.checkCopy(allowed{acked, s.h.begun()})
+	if err == nil {
+		s.copied.Store(int64(k))
+	}
 	return err
 }
 
