@@ -13,7 +13,9 @@ import (
 // the disk: it is no operation, never fails by a fault, and works after a crash.
 //
 // Invariant: the damage is durable, and reads show it at once: it is on the disk,
-// and in no cache.
+// and in no cache. Bytes that were written and not synced are in the cache only:
+// the damage is done to what lies under them, reads go on showing them, and a
+// sync puts them over it.
 
 // FlipBits flips count bits, chosen by the disk's seed, each once, among the n
 // bytes of the file from off on; n = 0 stands for all from off on. It returns the
@@ -44,7 +46,7 @@ func (d *Disk) FlipBits(name string, off, n int64, count int) ([]int64, error) {
 // Overwrite replaces the bytes of the file from off on by data: with old bytes
 // of the same place it is a write that was lost long ago, with bytes of another
 // place one that went astray, with zeros a sector that was given up. The range
-// must be in the file.
+// must be in the file, as it is durable.
 func (d *Disk) Overwrite(name string, off int64, data []byte) error {
 	if len(data) == 0 {
 		return nil
@@ -65,21 +67,25 @@ func (d *Disk) damage(name string, off, n int64, change func([]byte) error) erro
 		return fail("damage", name, off, fs.ErrNotExist)
 	}
 	if n == 0 {
-		n = ino.visible.Size() - off
+		n = ino.durable.Size() - off
 	}
-	if off < 0 || n <= 0 || off+n > ino.visible.Size() {
+	if off < 0 || n <= 0 || n > ino.durable.Size()-off {
 		return fail("damage", name, off, errors.New("the range is not in the file"))
 	}
 	before := make([]byte, n)
-	ino.visible.ReadAt(before, off)
+	ino.durable.ReadAt(before, off)
 	after := slices.Clone(before)
 	if err := change(after); err != nil {
 		return fail("damage", name, off, err)
 	}
 	for i := range after {
-		if after[i] != before[i] || ino.lost != nil {
-			ino.visible.WriteAt(after[i:i+1], off+int64(i))
-			ino.durable.WriteAt(after[i:i+1], off+int64(i))
+		at := off + int64(i)
+		if after[i] == before[i] && ino.lost == nil {
+			continue
+		}
+		ino.durable.WriteAt(after[i:i+1], at)
+		if at < ino.visible.Size() && !ino.dirty(at) {
+			ino.visible.WriteAt(after[i:i+1], at)
 		}
 	}
 	return nil

@@ -100,9 +100,12 @@ const (
 	// as with Slow.
 	Lost
 	// Misdirected: as Lost, and the bytes are durable at once in another place
-	// of the file, a whole number of sectors away. In a file that has no other
-	// place it is Lost.
+	// of the file, a whole number of sectors away, or in the file Fault.Into. In
+	// a file that has no other place it is Lost.
 	Misdirected
+	// LieInPart: as Lie, but any of the writes or of the changes of entries are
+	// durable at once: a device that was about to write them anyway.
+	LieInPart
 )
 
 // silent: the operation reports no error.
@@ -127,6 +130,12 @@ type Fault struct {
 	// testing/synctest replaces). The disk is free for others meanwhile, and what
 	// they write is not covered by a sync that was called before.
 	Delay time.Duration
+	// Jitter is how much longer it may take: from 0 to less than Jitter, by the
+	// disk's seed.
+	Jitter time.Duration
+	// Into is the file in which a Misdirected write lands; empty means the file
+	// itself. If it is not there, or too short, the write is Lost.
+	Into string
 	// Effect is what is done nevertheless. With the error disk.ErrNoSpace,
 	// Random means Prefix.
 	Effect Effect
@@ -204,6 +213,7 @@ func (d *Disk) SetHook(fn func(OpInfo) error) {
 type failure struct {
 	err    error // nil if the effect is silent
 	effect Effect
+	into   string
 	delay  time.Duration
 }
 
@@ -252,7 +262,7 @@ func (d *Disk) run(info OpInfo, prepare func(*OpInfo) error, act func(OpInfo, *f
 		}
 	}
 	if hook := d.hook; hook != nil {
-		if err := d.unlocked(func() error { return hook(info) }); err != nil && f == nil {
+		if err := d.unlocked(func() error { return hook(info) }); err != nil && f.cause() == nil {
 			f = &failure{err: injectedError{err}}
 		}
 		if d.dead {
@@ -276,28 +286,48 @@ func (d *Disk) unlocked(fn func() error) error {
 }
 
 // match counts the operation for every fault and returns the failure of the
-// first that fires. REQUIRES: d.mu.
+// first that fires. One that is only Slow stands in no other's way: the delays
+// add up, so that a loop of faults works on a slow disk. REQUIRES: d.mu.
 func (d *Disk) match(info OpInfo) (f *failure) {
 	for _, in := range d.injections {
 		if !in.matches(info) {
 			continue
 		}
 		in.seen++
-		if f != nil || in.seen < in.fault.N {
+		taken := f != nil && f.effect != Slow && in.fault.Effect != Slow
+		if taken || in.seen < in.fault.N {
 			continue
 		}
 		in.fired++
-		f = &failure{effect: in.fault.Effect, delay: in.fault.Delay}
+		next := in.failure()
 		switch {
-		case f.effect.silent():
-		case in.fault.Err == nil:
-			f.err = ErrInjected
+		case f == nil:
+			f = next
+		case f.effect == Slow:
+			next.delay += f.delay
+			f = next
 		default:
-			f.err = injectedError{in.fault.Err}
+			f.delay += next.delay
 		}
 		if !in.fault.Sticky {
 			d.drop(in)
 		}
+	}
+	return f
+}
+
+// failure returns what the fault makes of an operation. REQUIRES: d.mu.
+func (in *Injection) failure() *failure {
+	f := &failure{effect: in.fault.Effect, delay: in.fault.Delay, into: in.fault.Into}
+	if in.fault.Jitter > 0 {
+		f.delay += time.Duration(in.d.rng.Int64N(int64(in.fault.Jitter)))
+	}
+	switch {
+	case f.effect.silent():
+	case in.fault.Err == nil:
+		f.err = ErrInjected
+	default:
+		f.err = injectedError{in.fault.Err}
 	}
 	return f
 }
@@ -327,7 +357,9 @@ func (in *Injection) inRange(info OpInfo) bool {
 // A write that would exceed it writes what fits, as a prefix, and fails with
 // disk.ErrNoSpace, and so does a truncation, which does nothing. Removing and
 // cutting files makes room; a removed file needs its room until its last handle
-// is closed.
+// is closed. Holes count as bytes. Images have the same bound, and may exceed it
+// if a removal or a truncation is lost; then nothing fits. Being full comes
+// before a fault that fires at the same operation.
 func (d *Disk) SetCapacity(bytes int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

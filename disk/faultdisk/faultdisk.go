@@ -44,10 +44,12 @@
 // # Lying
 //
 // Effects that report no error: an operation that takes long ([Slow]), a sync
-// that does nothing ([Lie]), a write that never reaches the disk ([Lost]) or
-// reaches another place of it ([Misdirected]). [Disk.FlipBits] and
-// [Disk.Overwrite] damage what lies on the disk; [Disk.Evict] makes reads show
-// what is there.
+// that does nothing ([Lie]) or not everything ([LieInPart]), a write that never
+// reaches the disk ([Lost]) or reaches another place of it, or another file
+// ([Misdirected]). A lie is one of the device's cache: the writes are still on
+// their way, and the next honest sync of the file covers them. [Disk.FlipBits]
+// and [Disk.Overwrite] damage what lies on the disk; [Disk.Evict] makes reads
+// show what is there.
 //
 // # Invariants
 //
@@ -326,10 +328,16 @@ func (d *Disk) SyncDir(dir string) error {
 		if !f.whole() || f.is(Lie) {
 			return f.cause()
 		}
+		covers := func(c entryChange) bool { return c.dir == key && c.number <= covered }
+		most := len(d.pending)
+		if f.is(LieInPart) { // the first of them, as a journal of a file system has them
+			most = d.rng.IntN(1 + countFunc(d.pending, covers))
+		}
 		rest := make([]entryChange, 0, len(d.pending))
 		for _, c := range d.pending {
-			if c.dir == key && c.number <= covered {
+			if most > 0 && covers(c) {
 				c.apply(d.durable)
+				most--
 			} else {
 				rest = append(rest, c)
 			}
@@ -338,6 +346,16 @@ func (d *Disk) SyncDir(dir string) error {
 		return f.cause()
 	})
 	return fail("sync directory", dir, -1, err)
+}
+
+// countFunc returns how many of the changes are such.
+func countFunc(list []entryChange, such func(entryChange) bool) (n int) {
+	for _, c := range list {
+		if such(c) {
+			n++
+		}
+	}
+	return n
 }
 
 // Resolve implements [disk.FS]: the name, clean, from the root.

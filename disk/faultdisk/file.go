@@ -97,7 +97,11 @@ func (f *file) WriteVAt(bufs [][]byte, off int64) (n int64, err error) {
 		switch {
 		case x.is(Lost), x.is(Misdirected):
 			n = size
-			f.ino.loseWrite(newWrite(bufs, off, size), x.is(Misdirected), f.d.rng)
+			c := newWrite(bufs, off, size)
+			if x.is(Misdirected) {
+				f.d.strayWrite(f.ino, c, x.into)
+			}
+			f.ino.loseWrite(c)
 			return nil
 		case x.whole():
 			n = size
@@ -134,6 +138,9 @@ func (f *file) SyncData() error {
 		switch {
 		case x.is(Lie):
 			return nil
+		case x.is(LieInPart):
+			f.ino.startWrite(span{0, maxSize}, covered, f.d.rng)
+			return nil
 		case x.cause() == nil:
 			f.ino.sync(covered)
 			return nil
@@ -158,7 +165,7 @@ func (f *file) StartWrite(off, n int64) error {
 		case x.is(Lie):
 			return nil
 		case x.cause() == nil:
-			f.ino.startWrite(span{off, n}, f.d.rng)
+			f.ino.startWrite(span{off, n}, covered, f.d.rng)
 			return nil
 		}
 		f.ino.failSync(covered, f.d.rng, x.effect, f.d.anywhere)

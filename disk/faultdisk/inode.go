@@ -115,6 +115,11 @@ func (i *inode) add(c change) {
 	i.pending = append(i.pending, c)
 }
 
+// dirty reports whether a change that is not durable covers the byte at off.
+func (i *inode) dirty(off int64) bool {
+	return slices.ContainsFunc(i.pending, func(c change) bool { return c.off <= off && off < c.off+c.n })
+}
+
 // load makes data visible and durable.
 func (i *inode) load(data []byte) {
 	i.visible, i.durable = paged.Content{}, paged.Content{}
@@ -142,14 +147,15 @@ func (i *inode) sync(covered uint64) {
 	}
 }
 
-// startWrite makes any of the writes inside the range durable. One behind
-// another that is still pending and overlaps it, or behind a truncation, stays
-// pending too: a crash must not bring the older one back over it.
-func (i *inode) startWrite(s span, rng *rand.Rand) {
+// startWrite makes any of the writes inside the range, up to the number covered,
+// durable. One behind another that is still pending and overlaps it, or behind a
+// truncation, stays pending too: a crash must not bring the older one back over
+// it.
+func (i *inode) startWrite(s span, covered uint64, rng *rand.Rand) {
 	m := drawMood(rng, len(i.pending))
 	rest := make([]change, 0, len(i.pending))
 	for k, c := range i.pending {
-		early := !c.truncate && s.off <= c.off && c.off+c.n <= s.off+s.n && m.fate(rng, k) == kept &&
+		early := c.number <= covered && !c.truncate && s.off <= c.off && c.off+c.n <= s.off+s.n && m.fate(rng, k) == kept &&
 			!slices.ContainsFunc(rest, func(r change) bool {
 				return r.truncate || r.off < c.off+c.n && c.off < r.off+r.n
 			})
@@ -236,25 +242,41 @@ func (i *inode) revertSize() {
 	}
 }
 
-// loseWrite makes a write visible that never reaches its place on the disk; a
-// misdirected one reaches another.
-func (i *inode) loseWrite(c change, misdirected bool, rng *rand.Rand) {
+// loseWrite makes a write visible that never reaches its place on the disk.
+func (i *inode) loseWrite(c change) {
 	if c.n == 0 {
 		return
 	}
 	i.lost = append(i.lost, span{c.off, c.n})
 	i.lostSize = i.lostSize || c.off+c.n > i.visible.Size()
-	if places := (i.durable.Size() - c.n) / disk.SectorSize; misdirected && places > 0 {
-		wrong := c
-		if wrong.off = c.off%disk.SectorSize + rng.Int64N(places)*disk.SectorSize; wrong.off == c.off {
-			wrong.off = c.off%disk.SectorSize + (wrong.off/disk.SectorSize+1)%places*disk.SectorSize
-		}
-		if wrong.off != c.off {
-			wrong.apply(&i.durable)
-			i.lost = append(i.lost, span{wrong.off, wrong.n})
+	c.apply(&i.visible)
+}
+
+// strayWrite makes a write to the file from durable in another place of it, or
+// of the file named into, whose cache does not know. If there is none it does
+// nothing. REQUIRES: d.mu.
+func (d *Disk) strayWrite(from *inode, c change, into string) {
+	to := from
+	if into != "" {
+		to = d.names[clean(into)]
+	}
+	if to == nil || c.n == 0 {
+		return
+	}
+	places := (to.durable.Size() - c.n) / disk.SectorSize
+	if places <= 0 {
+		return
+	}
+	wrong := c
+	wrong.off = c.off%disk.SectorSize + d.rng.Int64N(places)*disk.SectorSize
+	if to == from && wrong.off == c.off {
+		wrong.off = c.off%disk.SectorSize + (wrong.off/disk.SectorSize+1)%places*disk.SectorSize
+		if wrong.off == c.off {
+			return
 		}
 	}
-	c.apply(&i.visible)
+	wrong.apply(&to.durable)
+	to.lost = append(to.lost, span{wrong.off, wrong.n})
 }
 
 // tearAnywhere returns the parts of the n bytes from off on that survive, cut
