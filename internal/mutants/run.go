@@ -203,7 +203,7 @@ var runningTest = regexp.MustCompile(`^\s+(Test\S+|Fuzz\S+|Example\S+) \(`)
 func verdict(out []byte, errOut string) (killer, by string, err error) {
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	lines.Buffer(nil, 64<<20)
-	pkg, running, failed := "", "", ""
+	pkg, begun, running, failed := "", "", "", ""
 	for lines.Scan() {
 		var e event
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
@@ -226,6 +226,9 @@ func verdict(out []byte, errOut string) (killer, by string, err error) {
 				running = m[1]
 			}
 		}
+		if e.Action == "run" {
+			begun = e.Test
+		}
 		if e.Action == "fail" && e.Test != "" && failed == "" {
 			failed = e.Test
 		}
@@ -238,6 +241,8 @@ func verdict(out []byte, errOut string) (killer, by string, err error) {
 		failed = running
 	case failed == "" && by == "" && !bytes.Contains(out, []byte(`"Action":"fail"`)):
 		return "", "", fmt.Errorf("go test failed: %s", errOut)
+	case failed == "" && by == "panic" && begun != "":
+		failed = begun // a goroutine of it, or of one before it
 	case failed == "":
 		failed = "TestMain" // what it checks after all tests, or the process died
 	}
