@@ -99,9 +99,8 @@ func shrink(t *testing.T, first []string, list []step, d *difference) ([]step, *
 
 // pair is a run under way.
 type pair struct {
-	dir      string
-	sides    [2]*side // walnut, C
-	exchange int
+	dir   string
+	sides [2]*side // walnut, C
 }
 
 // run does all steps and returns the first difference, nil if there is none.
