@@ -213,7 +213,9 @@ func (t *Tx) share(frames []wal.Frame, bySQLite bool) {
 			copy(data, fr.Data)
 		}
 		e := newPoolPage(fr.Page, coord.VersionOf(t.w.Base.Gen, f), data)
-		pool.put(e)
+		if !pool.chance.OneIn(8) {
+			pool.put(e)
+		}
 		if bySQLite {
 			t.shared = append(t.shared, e)
 		} else {

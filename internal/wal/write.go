@@ -75,6 +75,7 @@ func (l *Log) RequestUpgradeInto(r *WriterRequest, st *coord.State, noRestart bo
 }
 
 func (l *Log) request(r *WriterRequest, kind coord.RequestKind, base coord.CommitSeq, noRestart bool) (err error) {
+	l.assertState()
 	r.log, r.req, r.noRestart = l, nil, noRestart
 	if err := l.refused(); err != nil {
 		return err
@@ -112,6 +113,7 @@ func (r *WriterRequest) Granted(ctx context.Context) error {
 // passed on.
 func (r *WriterRequest) Begin() (*Writer, error) {
 	l := r.log
+	l.assertState()
 	err := l.refused()
 	if err == nil && !r.noRestart {
 		err = l.autoRestart()
@@ -299,6 +301,7 @@ func (l *Log) nextHeader() walformat.Header {
 // fails, the error says so.
 func (w *Writer) Abandon() error {
 	l := w.log
+	l.assertState()
 	err := w.cut()
 	l.co.ReleaseWriter()
 	if err != nil {
