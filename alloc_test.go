@@ -6,8 +6,6 @@ import (
 
 	"github.com/walnutdb/walnut"
 	"github.com/walnutdb/walnut/disk"
-
-	"github.com/walnutdb/walnut/internal/invariants"
 )
 
 func openPages(tb testing.TB, n int) *walnut.DB {
@@ -35,9 +33,6 @@ func openPages(tb testing.TB, n int) *walnut.DB {
 // Beginning and ending a snapshot, and reading pages that the pool has,
 // allocate nothing, with readers of the log and of the database file.
 func TestReadsDoNotAllocate(t *testing.T) {
-	if invariants.Enabled {
-		t.Skip("assertions allocate")
-	}
 	db := openPages(t, 100)
 	ctx := context.Background()
 	sum := 0

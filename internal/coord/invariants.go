@@ -13,15 +13,27 @@ func assertNext(old, next *State) {
 
 func checkNext(old, next *State) {
 	o, n := old.Snapshot, next.Snapshot
-	invariants.Check(n.NBackfill <= n.MaxFrame, "nBackfill <= published", n)
-	invariants.Check(n.Seq >= o.Seq, "a commit is not taken back", o, n)
-	invariants.Check(n.Gen >= o.Gen, "generations never go back", o, n)
+	if n.NBackfill > n.MaxFrame {
+		invariants.Fail("nBackfill <= published", n)
+	}
+	if n.Seq < o.Seq {
+		invariants.Fail("a commit is not taken back", o, n)
+	}
+	if n.Gen < o.Gen {
+		invariants.Fail("generations never go back", o, n)
+	}
 	if n.Gen > o.Gen {
-		invariants.Check(o.NBackfill == o.MaxFrame, "a generation ends when everything is backfilled", o, n)
+		if o.NBackfill != o.MaxFrame {
+			invariants.Fail("a generation ends when everything is backfilled", o, n)
+		}
 		return
 	}
-	invariants.Check(n.MaxFrame >= o.MaxFrame, "the published end does not go back in one generation", o, n)
-	invariants.Check(n.NBackfill >= o.NBackfill, "nBackfill does not go back in one generation", o, n)
+	if n.MaxFrame < o.MaxFrame {
+		invariants.Fail("the published end does not go back in one generation", o, n)
+	}
+	if n.NBackfill < o.NBackfill {
+		invariants.Fail("nBackfill does not go back in one generation", o, n)
+	}
 }
 
 // assertLocked panics if the queue is in a state that it may not have.
@@ -33,16 +45,24 @@ func (q *queue) assertLocked() {
 }
 
 func (q *queue) checkLocked() {
-	invariants.Check(q.held || len(q.waiting) == 0, "nobody waits for a free place", len(q.waiting))
+	if !(q.held || len(q.waiting) == 0) {
+		invariants.Fail("nobody waits for a free place", len(q.waiting))
+	}
 	maintenance := 0
 	for _, r := range q.waiting {
 		if r.kind == MaintenanceRequest {
 			maintenance++
 		}
-		invariants.Check(r.kind != UpgradeRequest || r.base == q.accepted, "no stale upgrade waits", r.base, q.accepted)
-		invariants.Check(len(r.answer) == 0, "who waits has no answer", r.kind)
+		if !(r.kind != UpgradeRequest || r.base == q.accepted) {
+			invariants.Fail("no stale upgrade waits", r.base, q.accepted)
+		}
+		if len(r.answer) != 0 {
+			invariants.Fail("who waits has no answer", r.kind)
+		}
 	}
-	invariants.Check(maintenance == q.maintenance, "maintenance counts the requests of that kind", maintenance, q.maintenance)
+	if maintenance != q.maintenance {
+		invariants.Fail("maintenance counts the requests of that kind", maintenance, q.maintenance)
+	}
 }
 
 // assertMark panics if a reader of st must not have the mark m, which it holds.
@@ -54,7 +74,13 @@ func (m *marks) assertMark(k Mark, st *State) {
 
 func (m *marks) checkMark(k Mark, st *State) {
 	v := m.slot(k).v.Load()
-	invariants.Check(slotReaders(v) > 0 && !slotIsClaimed(v), "a held mark is counted, and not claimed", k, v)
-	invariants.Check(slotValue(v) <= st.MaxFrame, "a mark is at most the snapshot's last frame", k, slotValue(v), st.MaxFrame)
-	invariants.Check(!k.InFile() || st.MaxFrame == st.NBackfill && slotValue(v) == 0, "slot 0 reads the database file only", k, st.Snapshot)
+	if !(slotReaders(v) > 0 && !slotIsClaimed(v)) {
+		invariants.Fail("a held mark is counted, and not claimed", k, v)
+	}
+	if slotValue(v) > st.MaxFrame {
+		invariants.Fail("a mark is at most the snapshot's last frame", k, slotValue(v), st.MaxFrame)
+	}
+	if !(!k.InFile() || st.MaxFrame == st.NBackfill && slotValue(v) == 0) {
+		invariants.Fail("slot 0 reads the database file only", k, st.Snapshot)
+	}
 }

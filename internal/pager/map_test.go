@@ -11,8 +11,6 @@ import (
 	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/internal/wal"
 	"github.com/walnutdb/walnut/internal/walformat"
-
-	"github.com/walnutdb/walnut/internal/invariants"
 )
 
 // put commits pages 2 to last, full of b.
@@ -30,9 +28,6 @@ func put(t *testing.T, s *Store, last uint32, b byte) {
 }
 
 func TestSnapshotsThroughMapping(t *testing.T) {
-	if invariants.Enabled {
-		t.Skip("assertions allocate")
-	}
 	s, err := Open(filepath.Join(t.TempDir(), "db"), Options{FS: disk.OS()})
 	if err != nil {
 		t.Fatal(err)

@@ -86,8 +86,8 @@ func (e *poolPage) unpin() {
 		if n >= viewed {
 			return
 		}
-		if invariants.Enabled {
-			invariants.Check(n > 0, "a page is let go of as often as it was pinned", e.page, n)
+		if invariants.Enabled && n <= 0 {
+			invariants.Fail("a page is let go of as often as it was pinned", e.page, n)
 		}
 		if e.uses.CompareAndSwap(n, n-1) {
 			if n == 1 {

@@ -10,8 +10,6 @@ import (
 	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/walformat"
-
-	"github.com/walnutdb/walnut/internal/invariants"
 )
 
 const poolTestPage = 512
@@ -146,9 +144,6 @@ func TestPoolRace(t *testing.T) {
 // state with the function that changes it, the pool's entry for the page, and
 // the page of the disk in memory.
 func TestCommitAllocations(t *testing.T) {
-	if invariants.Enabled {
-		t.Skip("assertions allocate")
-	}
 	if raceEnabled {
 		t.Skip("the race detector empties pools at random")
 	}
