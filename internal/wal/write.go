@@ -96,6 +96,7 @@ func (r *WriterRequest) Answer() <-chan error {
 // Cancel ends a wait whose answer was not received.
 func (r *WriterRequest) Cancel() {
 	if r.req != nil {
+		r.log.assertState()
 		r.req.Cancel()
 	}
 }
@@ -167,6 +168,7 @@ func (w *Writer) SetPageSize(n int) error {
 // be. A full disk shows here, and changes nothing.
 func (w *Writer) Reserve(n int) error {
 	l := w.log
+	l.assertState()
 	if err := l.refused(); err != nil {
 		return err
 	}
