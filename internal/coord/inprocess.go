@@ -41,10 +41,12 @@ func (c *InProcess) Published() *State { return c.published.Load() }
 func (c *InProcess) Publish(update func(*State) bool) bool {
 	c.pubMu.Lock()
 	defer c.pubMu.Unlock()
-	next := *c.published.Load()
+	old := c.published.Load()
+	next := *old
 	if !update(&next) {
 		return false
 	}
+	assertNext(old, &next)
 	c.published.Store(&next)
 	return true
 }

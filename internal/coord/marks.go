@@ -244,6 +244,7 @@ func (c *InProcess) BeginRead() (Mark, *State) {
 		if m != NoMark {
 			c.marks.step(partPublished, 0)
 			if c.published.Load() == st {
+				c.marks.assertMark(m, st)
 				return m, st
 			}
 			c.EndRead(m)

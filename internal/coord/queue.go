@@ -47,6 +47,7 @@ func (r *Request) Cancel() {
 	q := r.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.assertLocked()
 	for i, w := range q.waiting {
 		if w == r {
 			q.remove(i)
@@ -85,6 +86,7 @@ type queue struct {
 func (q *queue) request(kind RequestKind, base CommitSeq) (*Request, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.assertLocked()
 	if kind == UpgradeRequest {
 		if base != q.accepted {
 			return nil, ErrSnapshotStale
@@ -119,6 +121,7 @@ func (q *queue) remove(i int) {
 func (q *queue) accept(seq CommitSeq) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.assertLocked()
 	q.accepted = seq
 	for i := 0; i < len(q.waiting); {
 		if r := q.waiting[i]; r.kind == UpgradeRequest && r.base != seq {
@@ -133,6 +136,7 @@ func (q *queue) accept(seq CommitSeq) {
 func (q *queue) release() {
 	q.mu.Lock()
 	q.releaseLocked()
+	q.assertLocked()
 	q.mu.Unlock()
 }
 
@@ -156,5 +160,6 @@ func (q *queue) releaseLocked() {
 func (q *queue) len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.assertLocked()
 	return len(q.waiting)
 }

@@ -21,6 +21,7 @@ func (t *Tx) changed() bool {
 // Reserve makes sure that the log has room for the transaction as it is now,
 // so that a full disk shows before anything is committed anywhere.
 func (t *Tx) Reserve() error {
+	t.assertPages()
 	if t.w == nil || !t.changed() {
 		return nil
 	}
@@ -58,6 +59,8 @@ type CommitOptions struct {
 // transactions. It returns after that. An error is wal.ErrCommitUnknown or
 // means that nothing was committed; either way the transaction has ended.
 func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
+	t.assertPages()
+	defer t.assertPages()
 	if t.done {
 		return ErrTxDone
 	}
@@ -213,7 +216,9 @@ func (t *Tx) share(frames []wal.Frame, bySQLite bool) {
 			copy(data, fr.Data)
 		}
 		e := newPoolPage(fr.Page, coord.VersionOf(t.w.Base.Gen, f), data)
-		pool.put(e)
+		if !pool.chance.OneIn(8) {
+			pool.put(e)
+		}
 		if bySQLite {
 			t.shared = append(t.shared, e)
 		} else {
@@ -240,6 +245,8 @@ func (t *Tx) written(frames []wal.Frame) {
 // error says that it failed, and what was read with it: then the transaction has
 // ended in any case.
 func (t *Tx) Rollback(keep bool) error {
+	t.assertState()
+	defer t.assertState()
 	if t.done {
 		return ErrTxDone
 	}
@@ -265,6 +272,7 @@ func (t *Tx) Rollback(keep bool) error {
 
 // End ends a transaction that is reading, and rolls one back that is writing.
 func (t *Tx) End() {
+	t.assertState()
 	switch {
 	case t.done:
 	case t.w != nil:

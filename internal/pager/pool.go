@@ -28,6 +28,7 @@ import (
 	"unsafe"
 
 	"github.com/walnutdb/walnut/internal/coord"
+	"github.com/walnutdb/walnut/internal/invariants"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
 
@@ -85,6 +86,9 @@ func (e *poolPage) unpin() {
 		if n >= viewed {
 			return
 		}
+		if invariants.Enabled && n <= 0 {
+			invariants.Fail("a page is let go of as often as it was pinned", e.page, n)
+		}
 		if e.uses.CompareAndSwap(n, n-1) {
 			if n == 1 {
 				putPage(e.data)
@@ -137,6 +141,8 @@ func (s *poolSet) cool() {
 type pool struct {
 	sets  []poolSet
 	shift uint
+	// chance leaves pages of commits out, with assertions on.
+	chance invariants.Chance
 }
 
 // newPool returns a pool for about that many bytes of pages of pageSize bytes
@@ -270,10 +276,15 @@ var pageBufs [17]sync.Pool
 // content.
 func getPage(n int) []byte {
 	if p, _ := pageBufs[bits.Len(uint(n))-1].Get().(*byte); p != nil {
-		return unsafe.Slice(p, n)
+		b := unsafe.Slice(p, n)
+		invariants.Reuse(b)
+		return b
 	}
 	return make([]byte, n)
 }
 
 // putPage takes a page that nobody uses any more.
-func putPage(p []byte) { pageBufs[bits.Len(uint(len(p)))-1].Put(unsafe.SliceData(p)) }
+func putPage(p []byte) {
+	invariants.Release(p)
+	pageBufs[bits.Len(uint(len(p)))-1].Put(unsafe.SliceData(p))
+}

@@ -65,6 +65,7 @@ func (t *Tx) saveFrame(n walformat.PageNo, f walformat.FrameNo) {
 // Savepoint sets a savepoint inside the ones there are and returns its depth,
 // from 1.
 func (t *Tx) Savepoint() (int, error) {
+	t.assertPages()
 	if t.done {
 		return 0, ErrTxDone
 	}
@@ -76,6 +77,7 @@ func (t *Tx) Savepoint() (int, error) {
 }
 
 func (t *Tx) checkSavepoint(depth int) error {
+	t.assertPages()
 	if t.done {
 		return ErrTxDone
 	}
@@ -100,6 +102,7 @@ func (t *Tx) RollbackTo(depth int) error {
 		clear(sp.pages)
 	}
 	t.saves = t.saves[:depth]
+	t.assertPages()
 	return nil
 }
 
@@ -138,5 +141,6 @@ func (t *Tx) Release(depth int) error {
 		}
 	}
 	t.saves = t.saves[:depth-1]
+	t.assertPages()
 	return nil
 }

@@ -74,6 +74,7 @@ func (s *Store) BeginReadInto(t *Tx) {
 	mark, st := s.log.Coordinator().BeginRead()
 	t.reset(s, mark)
 	t.st, t.size, t.low = st, st.DBSize, st.DBSize
+	t.assertState()
 }
 
 // Suspend ends a read transaction, which Resume may take up again.
@@ -82,6 +83,7 @@ func (t *Tx) Suspend() { t.End() }
 // Resume takes a suspended transaction up again, if what it read is still the
 // published state: it then reads on as if it had held its mark all the time.
 func (t *Tx) Resume() bool {
+	t.assertState()
 	c := t.s.log.Coordinator()
 	if c.Published() != t.st { // saves taking a mark for nothing
 		return false
@@ -123,6 +125,7 @@ func (s *Store) RequestWriteInto(r *WriteRequest, noRestart bool) error {
 
 // RequestUpgrade queues to make a read transaction a writing one.
 func (t *Tx) RequestUpgrade(noRestart bool) (*WriteRequest, error) {
+	t.assertState()
 	r := &WriteRequest{s: t.s, tx: t}
 	return r, t.s.log.RequestUpgradeInto(&r.WriterRequest, t.st, noRestart)
 }
@@ -150,6 +153,7 @@ func (r *WriteRequest) Begin() (*Tx, error) {
 	if t.dirty == nil {
 		t.dirty = make(map[walformat.PageNo][]byte)
 	}
+	t.assertPages()
 	return t, nil
 }
 
@@ -183,6 +187,7 @@ func (t *Tx) inBase(n walformat.PageNo) bool { return uint32(n) <= min(t.low, t.
 
 // check refuses page numbers that name no page of the database.
 func (t *Tx) check(n walformat.PageNo) error {
+	t.assertState()
 	if t.done {
 		return ErrTxDone
 	}
@@ -332,6 +337,7 @@ func (t *Tx) Page(n walformat.PageNo) ([]byte, error) {
 
 // canWrite refuses writes that cannot be.
 func (t *Tx) canWrite(n walformat.PageNo) error {
+	t.assertState()
 	switch {
 	case t.done:
 		return ErrTxDone
@@ -399,6 +405,7 @@ func (t *Tx) WritePage(n walformat.PageNo, src []byte) error {
 
 // SetPageSize sets the page size of a database without pages.
 func (t *Tx) SetPageSize(n int) error {
+	t.assertPages()
 	if t.w == nil || len(t.dirty) > 0 {
 		return ErrReadOnly
 	}
@@ -408,6 +415,8 @@ func (t *Tx) SetPageSize(n int) error {
 // SetPageCount makes the database n pages long. Pages cut off are gone, pages
 // added are zero until they are written.
 func (t *Tx) SetPageCount(n uint32) error {
+	t.assertPages()
+	defer t.assertPages()
 	if t.done {
 		return ErrTxDone
 	}

@@ -2,7 +2,11 @@
 
 package wal
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/walnutdb/walnut/internal/invariants"
+)
 
 // bufPool holds buffers of about one size.
 type bufPool struct{ p sync.Pool }
@@ -15,6 +19,7 @@ var (
 // get returns a buffer of n bytes with any content.
 func (p *bufPool) get(n int) *[]byte {
 	if b, _ := p.p.Get().(*[]byte); b != nil && cap(*b) >= n {
+		invariants.Reuse((*b)[:cap(*b)])
 		*b = (*b)[:n]
 		return b
 	}
@@ -22,7 +27,10 @@ func (p *bufPool) get(n int) *[]byte {
 	return &b
 }
 
-func (p *bufPool) put(b *[]byte) { p.p.Put(b) }
+func (p *bufPool) put(b *[]byte) {
+	invariants.Release((*b)[:cap(*b)])
+	p.p.Put(b)
+}
 
 // getFrameBuf returns a buffer of n bytes, about one frame, with any content.
 func getFrameBuf(n int) *[]byte { return frameBufs.get(n) }

@@ -93,6 +93,8 @@ const (
 // error; so does a deadline of ctx, which bounds the waits and the copying. A
 // cancellation ends it, between two batches if it copies, and is the error.
 func (l *Log) Checkpoint(ctx context.Context, mode CheckpointMode, o CheckpointOptions) (CheckpointResult, error) {
+	l.assertState()
+	defer l.assertState()
 	c := checkpoint{l: l, o: o, r: CheckpointResult{Mode: mode}}
 	err := c.finish(c.run(ctx))
 	return c.r, err

@@ -18,6 +18,7 @@ func (l *Log) Close(empty bool) error {
 	// A write that is under way when its file is closed could still reach the
 	// log after somebody else has recovered it.
 	l.background.Wait()
+	l.assertState()
 	if l.refused() != nil || !empty {
 		l.refuse(errClosed)
 		return l.closeFile()

@@ -85,6 +85,7 @@ type CommitOptions struct {
 // one's sync, it is that too, together with ctx's error; the commit goes on.
 func (w *Writer) Commit(ctx context.Context, frames []Frame, dbSize uint32, o CommitOptions) (coord.Mark, error) {
 	l, c := w.log, &w.commit
+	l.assertState()
 	*c = commit{level: o.Level, dbSize: dbSize, frames: frames, spill: w.spill, ready: c.ready}
 	leads, err := l.accept(w.Base, c)
 	if err != nil {
@@ -203,6 +204,7 @@ func (l *Log) lead(self *commit, mustSync bool) {
 	}
 	l.publishLocked()
 	l.handOverLocked()
+	l.assertLocked()
 }
 
 // appendPending writes all accepted frames that are not in the file yet, with

@@ -17,6 +17,7 @@ import (
 // The caller holds a mark for st, or the writer's place with st as its base; in
 // slot 0 it may use the database file only.
 func (l *Log) ReadPage(st *coord.State, f walformat.FrameNo, n walformat.PageNo, dst []byte) error {
+	l.assertState()
 	if f != 0 {
 		return l.readFrame(st, f, n, dst)
 	}

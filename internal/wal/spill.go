@@ -35,6 +35,7 @@ func (w *Writer) Spilled() walformat.FrameNo {
 // frames' data may be used again.
 func (w *Writer) Spill(frames []Frame) (walformat.FrameNo, error) {
 	l := w.log
+	l.assertState()
 	if err := w.Reserve(len(frames)); err != nil {
 		return 0, err
 	}

@@ -75,6 +75,7 @@ func (l *Log) RequestUpgradeInto(r *WriterRequest, st *coord.State, noRestart bo
 }
 
 func (l *Log) request(r *WriterRequest, kind coord.RequestKind, base coord.CommitSeq, noRestart bool) (err error) {
+	l.assertState()
 	r.log, r.req, r.noRestart = l, nil, noRestart
 	if err := l.refused(); err != nil {
 		return err
@@ -95,6 +96,7 @@ func (r *WriterRequest) Answer() <-chan error {
 // Cancel ends a wait whose answer was not received.
 func (r *WriterRequest) Cancel() {
 	if r.req != nil {
+		r.log.assertState()
 		r.req.Cancel()
 	}
 }
@@ -112,6 +114,7 @@ func (r *WriterRequest) Granted(ctx context.Context) error {
 // passed on.
 func (r *WriterRequest) Begin() (*Writer, error) {
 	l := r.log
+	l.assertState()
 	err := l.refused()
 	if err == nil && !r.noRestart {
 		err = l.autoRestart()
@@ -165,6 +168,7 @@ func (w *Writer) SetPageSize(n int) error {
 // be. A full disk shows here, and changes nothing.
 func (w *Writer) Reserve(n int) error {
 	l := w.log
+	l.assertState()
 	if err := l.refused(); err != nil {
 		return err
 	}
@@ -297,6 +301,7 @@ func (l *Log) nextHeader() walformat.Header {
 // fails, the error says so.
 func (w *Writer) Abandon() error {
 	l := w.log
+	l.assertState()
 	err := w.cut()
 	l.co.ReleaseWriter()
 	if err != nil {

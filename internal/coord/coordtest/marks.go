@@ -21,7 +21,11 @@ func (b Backend) at(t testing.TB, max, backfilled walformat.FrameNo) coord.Coord
 }
 
 func publishTo(c coord.Coordinator, max walformat.FrameNo) {
-	c.Publish(func(s *coord.State) bool { s.MaxFrame, s.Seq = max, coord.CommitSeq(max); return true })
+	c.Publish(func(s *coord.State) bool {
+		s.Seq += coord.CommitSeq(max - s.MaxFrame) // outlives generations
+		s.MaxFrame = max
+		return true
+	})
 }
 
 func backfillTo(c coord.Coordinator, n walformat.FrameNo) {
