@@ -20,7 +20,7 @@ func TestNoWallClock(t *testing.T) {
 	}
 	used := map[string]bool{}
 	for _, f := range goFiles(t) {
-		if f.isTest() || f.below("cmd", "bench") {
+		if f.isTest() || f.below("cmd", "bench", "internal/mutants") {
 			continue
 		}
 		now := false
