@@ -141,7 +141,7 @@ func TestViewsOutliveThePool(t *testing.T) {
 	const pages = 64
 	tx := begin(t, s)
 	for n := walformat.PageNo(2); n <= pages; n++ {
-		set(t, tx, n, 1)
+		set(t, tx, n, byte(n))
 	}
 	commit(t, tx, false)
 	s.buffers.Store(nil)
@@ -161,7 +161,7 @@ func TestViewsOutliveThePool(t *testing.T) {
 	}
 	want := make([]byte, 512)
 	for n, p := range views {
-		if fill(want, n, 1); string(p) != string(want) {
+		if fill(want, n, byte(n)); string(p) != string(want) {
 			t.Errorf("page %d has become %x", n, p[:8])
 		}
 	}
