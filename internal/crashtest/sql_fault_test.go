@@ -113,21 +113,41 @@ func (p *sqlFault) run(t *testing.T, fig *figures) error {
 			return fmt.Errorf("step %d: %w", i, err)
 		}
 	}
-	p.in.Remove()
-	if p.fired && !p.seen && !p.swallowed() {
-		return fmt.Errorf("the error of %v reached nobody", p.failed)
-	}
-	last := len(p.w.steps)
-	if _, _, err := s.find(last, last); err != nil {
+	if err := p.atEnd(); err != nil {
 		return fmt.Errorf("at the end: %w", err)
 	}
-	if err := s.close(); err != nil {
-		return err
+	return p.image(t, fig, s.disk.Crash(int64(p.n)), false)
+}
+
+// atEnd checks the last state, and closes while the fault may still come.
+func (p *sqlFault) atEnd() error {
+	s := p.s
+	last := len(p.w.steps)
+	swallowed := p.swallowed()
+	err := s.close()
+	p.look()
+	p.in.Remove()
+	switch {
+	case err != nil && !errors.Is(err, faultdisk.ErrInjected):
+		return fmt.Errorf("close: %w", err)
+	case err != nil:
+		p.seen = true
+	case p.fired && !p.seen && !swallowed && !p.swallowed():
+		return fmt.Errorf("the error of %v reached nobody", p.failed)
 	}
 	if err := leftOpen(s.disk); err != nil {
 		return err
 	}
-	return p.image(t, fig, s.disk.Crash(int64(p.n)), false)
+	if err := s.open(); err != nil {
+		return fmt.Errorf("opened again: %w", err)
+	}
+	if _, _, err := s.find(last, last); err != nil {
+		return fmt.Errorf("opened again: %w", err)
+	}
+	if err := s.close(); err != nil {
+		return err
+	}
+	return leftOpen(s.disk)
 }
 
 // look notes whether the fault has come.
@@ -151,6 +171,9 @@ func (p *sqlFault) swallowed() bool {
 		if db.Stats().CheckpointErrors > 0 {
 			return true
 		}
+	}
+	if p.failed.Op == 0 && p.fault.Op == faultdisk.OpRemove {
+		return true // it failed in another way: the file was not there
 	}
 	return p.failed.Op&faultdisk.OpGrow != 0 && strings.HasSuffix(p.failed.Name, "-wal") ||
 		p.failed.Op&faultdisk.OpStat != 0
