@@ -1,17 +1,27 @@
-// The fault loop in SQL.
+// The fault loop in SQL. The page API looks at the same engine: what is left in
+// it after a fault, and what a checkpoint says then.
 
 package crashtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/walnutdb/walnut"
 	"github.com/walnutdb/walnut/disk/faultdisk"
 )
+
+// sqlFaultKinds adds what only SQL comes to.
+var sqlFaultKinds = append(slices.Clone(faultKinds), struct {
+	name  string
+	fault faultdisk.Fault
+}{"rename", faultdisk.Fault{Op: faultdisk.OpRename}})
 
 func TestFaultSQL(t *testing.T) {
 	var points atomic.Int64
@@ -33,7 +43,7 @@ func sqlFaultLoop(t *testing.T, w *sqlWorkload, fig *figures) int64 {
 	if seedCount() >= 5 || onlyAt() > 0 {
 		stride = 1
 	}
-	for _, kind := range faultKinds {
+	for _, kind := range sqlFaultKinds {
 		if sampled() && strings.Contains(kind.name, " ") {
 			continue
 		}
@@ -66,14 +76,22 @@ type sqlFault struct {
 	n     int
 	s     *sqlSession
 	in    *faultdisk.Injection
+	// fired: the run met the fault, at the operation failed; it was not seen
+	// in the last operations if that is none. seen: an error reached a caller.
+	fired, seen bool
+	failed      faultdisk.OpInfo
 }
 
 func (p *sqlFault) run(t *testing.T, fig *figures) error {
 	p.s = p.w.begin(t, int64(p.n))
+	p.s.watched = true
 	defer p.s.end()
 	s := p.s
 	p.in = s.disk.Inject(p.fault)
-	if err := s.open(); err != nil {
+	err := s.open()
+	p.look()
+	if err != nil {
+		p.seen = true
 		p.in.Remove()
 		if err := s.open(); err != nil {
 			return fmt.Errorf("open, after a fault: %w", err)
@@ -81,9 +99,11 @@ func (p *sqlFault) run(t *testing.T, fig *figures) error {
 	}
 	for i := 1; i <= len(p.w.steps); i++ {
 		err := s.step(i)
+		p.look()
 		if err == nil {
 			continue
 		}
+		p.seen = true
 		p.in.Remove()
 		i, err = p.after(t, fig, i, err)
 		if errors.Is(err, errApart) {
@@ -93,18 +113,109 @@ func (p *sqlFault) run(t *testing.T, fig *figures) error {
 			return fmt.Errorf("step %d: %w", i, err)
 		}
 	}
-	p.in.Remove()
-	last := len(p.w.steps)
-	if _, _, err := s.find(last, last); err != nil {
+	if err := p.atEnd(); err != nil {
 		return fmt.Errorf("at the end: %w", err)
 	}
-	if err := s.close(); err != nil {
-		return err
+	return p.image(t, fig, s.disk.Crash(int64(p.n)), false)
+}
+
+// atEnd checks the last state, and closes while the fault may still come.
+func (p *sqlFault) atEnd() error {
+	s := p.s
+	last := len(p.w.steps)
+	swallowed := p.swallowed()
+	err := s.close()
+	p.look()
+	p.in.Remove()
+	switch {
+	case err != nil && !errors.Is(err, faultdisk.ErrInjected):
+		return fmt.Errorf("close: %w", err)
+	case err != nil:
+		p.seen = true
+	case p.fired && !p.seen && !swallowed && !p.swallowed():
+		return fmt.Errorf("the error of %v reached nobody", p.failed)
 	}
 	if err := leftOpen(s.disk); err != nil {
 		return err
 	}
-	return p.image(t, fig, s.disk.Crash(int64(p.n)), false)
+	if err := s.open(); err != nil {
+		return fmt.Errorf("opened again: %w", err)
+	}
+	if _, _, err := s.find(last, last); err != nil {
+		return fmt.Errorf("opened again: %w", err)
+	}
+	if err := s.close(); err != nil {
+		return err
+	}
+	return leftOpen(s.disk)
+}
+
+// look notes whether the fault has come.
+func (p *sqlFault) look() {
+	if p.fired || !p.in.Fired() {
+		return
+	}
+	p.fired = true
+	for _, op := range p.s.disk.Trace() {
+		if errors.Is(op.Err, faultdisk.ErrInjected) {
+			p.failed = op
+			break
+		}
+	}
+}
+
+// swallowed: nobody waits for the outcome of an automatic checkpoint, of the
+// filling of the log ahead of what is needed, and of a look at a size.
+func (p *sqlFault) swallowed() bool {
+	for _, db := range p.s.watch {
+		if db.Stats().CheckpointErrors > 0 {
+			return true
+		}
+	}
+	if p.failed.Op == 0 && p.fault.Op == faultdisk.OpRemove {
+		return true // it failed in another way: the file was not there
+	}
+	return p.failed.Op&faultdisk.OpGrow != 0 && strings.HasSuffix(p.failed.Name, "-wal") ||
+		p.failed.Op&faultdisk.OpStat != 0
+}
+
+// settled: nothing is held or waited for in the engines.
+func (s *sqlSession) settled() error {
+	for _, db := range s.watch {
+		st := db.Stats()
+		if st.ReadersInFile+st.ReadersInLog+st.QueuedWriters+st.OpenTransactions > 0 {
+			return fmt.Errorf("%s: left behind: %d readers of the file, %d of the log, %d queued writers, %d transactions",
+				db.Path(), st.ReadersInFile, st.ReadersInLog, st.QueuedWriters, st.OpenTransactions)
+		}
+	}
+	return nil
+}
+
+// checkpointAll: a step that fails without any fault does so because a log has
+// failed; a checkpoint of that log is refused for it, and of any other works.
+func (s *sqlSession) checkpointAll(step error) error {
+	if err := s.settled(); err != nil {
+		return err
+	}
+	var failed error
+	for _, db := range s.watch {
+		st := db.Stats()
+		r, err := db.Checkpoint(context.Background(), truncate, nil)
+		switch {
+		case st.Failed != nil && !errors.Is(err, walnut.ErrLogFailed):
+			return fmt.Errorf("the log has failed, but a checkpoint says: %w", err)
+		case st.Failed == nil && (err != nil || r.Busy):
+			return fmt.Errorf("the log has not failed, but a checkpoint does (busy: %t): %w", r.Busy, err)
+		}
+		failed = errors.Join(failed, st.Failed)
+	}
+	if step != nil && failed == nil {
+		return fmt.Errorf("no log has failed, but the step does without a fault: %w", step)
+	}
+	if failed == nil {
+		s.full = s.acked
+	}
+	return nil
 }
 
 // after checks what must hold after step i failed with err, and has it done. It
@@ -133,7 +244,14 @@ func (p *sqlFault) after(t *testing.T, fig *figures, i int, err error) (int, err
 		// One file has the step and the other has not: nothing to go on with.
 		return len(p.w.steps), p.giveUp(i)
 	}
-	if again := s.step(i); again == nil {
+	if err := s.settled(); err != nil {
+		return i, fmt.Errorf("after %w: %w", err, err)
+	}
+	again := s.step(i)
+	if err := s.checkpointAll(again); err != nil {
+		return i, fmt.Errorf("after %w: %w", err, err)
+	}
+	if again == nil {
 		return i, nil
 	}
 	// The log has failed: all must close.

@@ -170,6 +170,10 @@ type sqlSession struct {
 	// to an image.
 	small bool
 	pools []*walnut.DB
+	// watched has the page API open what SQLite has opened, in watch. It is the
+	// last to close, and so tells what SQLite would swallow.
+	watched bool
+	watch   []*walnut.DB
 
 	mu sync.Mutex
 	// full and acked are the steps that are done, as in history; begun is the
@@ -209,12 +213,17 @@ func (s *sqlSession) connect() (*sqlite3.Conn, error) {
 	return c, nil
 }
 
+// paths are those of the databases.
+func (s *sqlSession) paths() []string {
+	if s.w.attach {
+		return []string{dbPath, siblingOf(dbPath)}
+	}
+	return []string{dbPath}
+}
+
 func (s *sqlSession) open() error {
 	if s.small && len(s.pools) == 0 {
-		for _, path := range []string{dbPath, siblingOf(dbPath)} {
-			if path != dbPath && !s.w.attach {
-				break
-			}
+		for _, path := range s.paths() {
 			db, err := walnut.Open(path, &walnut.Options{FS: s.disk, PoolBytes: smallPool})
 			if err != nil {
 				return err
@@ -229,6 +238,14 @@ func (s *sqlSession) open() error {
 		}
 		s.conns = append(s.conns, c)
 	}
+	paths := s.paths()
+	for s.watched && len(s.watch) < len(paths) {
+		db, err := walnut.Open(paths[len(s.watch)], &walnut.Options{FS: s.disk, MustExist: true, AutoCheckpoint: -1})
+		if err != nil {
+			return err
+		}
+		s.watch = append(s.watch, db)
+	}
 	return nil
 }
 
@@ -241,12 +258,12 @@ func (s *sqlSession) close() error {
 		}
 	}
 	s.conns = nil
-	for _, db := range s.pools {
+	for _, db := range slices.Concat(s.pools, s.watch) {
 		if e := db.Close(); e != nil {
 			err = e
 		}
 	}
-	s.pools = nil
+	s.pools, s.watch = nil, nil
 	return err
 }
 
