@@ -202,8 +202,12 @@ func crashLoop(t *testing.T, w *workload) {
 	al := &album{s: s}
 	c := &camera{disk: s.disk, seeds: seedCount(), only: onlyAt(), keep: al.keep, salt: len(w.name) * len(w.steps)}
 	c.every = sampling(3)
-	if w.heavy && c.seeds < 5 {
+	switch {
+	case c.seeds >= 5:
+	case w.heavy:
 		c.every *= 3
+	case w.anywhere:
+		c.every *= 2
 	}
 	c.start()
 	if err := w.run(s); err != nil {
