@@ -48,6 +48,9 @@ type sqlStep struct {
 	level walnut.SyncLevel
 	// copies: the step is no SQL, but VACUUM INTO intoPath.
 	copies bool
+	// halves: the step may be two transactions, the first of which shows when
+	// the second fails.
+	halves bool
 }
 
 // intoPath is where VACUUM INTO writes to.
