@@ -4,7 +4,9 @@
 package crashtest
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -29,6 +31,8 @@ type sqlWorkload struct {
 	conns int
 	// attach has a second database, b.
 	attach bool
+	// anywhere: writes are torn between any two bytes.
+	anywhere bool
 	// base puts databases on the empty disk.
 	base  func(testing.TB, *faultdisk.Disk)
 	steps []sqlStep
@@ -42,7 +46,15 @@ type sqlStep struct {
 	// fails: the step is to fail, by a constraint.
 	fails bool
 	level walnut.SyncLevel
+	// copies: the step is no SQL, but VACUUM INTO intoPath.
+	copies bool
+	// halves: the step may be two transactions, the first of which shows when
+	// the second fails.
+	halves bool
 }
+
+// intoPath is where VACUUM INTO writes to.
+const intoPath = "/data/into.db"
 
 // sqlState is the content of the databases after a step.
 type sqlState struct{ main, b string }
@@ -78,6 +90,7 @@ func (w *sqlWorkload) oracle(t testing.TB) []sqlState {
 		}
 		note()
 		for _, s := range w.steps {
+			// An empty step does nothing.
 			err := c.Exec(s.sql)
 			if (err != nil) != s.fails {
 				t.Fatalf("%s: the oracle: %s: %v", w.name, s.sql, err)
@@ -110,7 +123,11 @@ func dump(c *sqlite3.Conn, schema string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprintln(&b, version)
+	vacuum, err := rows(c, fmt.Sprintf("PRAGMA %s.auto_vacuum", schema))
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintln(&b, version, vacuum)
 	for _, o := range objects {
 		fmt.Fprintln(&b, strings.Join(o, "|"))
 		if o[1] != "table" {
@@ -190,6 +207,9 @@ func newSQLSession(t testing.TB, w *sqlWorkload, d *faultdisk.Disk) *sqlSession 
 // begin returns a session on a fresh disk.
 func (w *sqlWorkload) begin(t testing.TB, seed int64) *sqlSession {
 	d := faultdisk.New(seed)
+	if w.anywhere {
+		d.TearAnywhere()
+	}
 	if w.base != nil {
 		w.base(t, d)
 	}
@@ -288,7 +308,12 @@ func (s *sqlSession) step(i int) error {
 	s.mu.Lock()
 	s.begun = max(s.begun, i)
 	s.mu.Unlock()
-	err := c.Exec(st.sql)
+	var err error
+	if st.copies {
+		err = s.vacuumInto(c, i)
+	} else {
+		err = c.Exec(st.sql)
+	}
 	if err != nil && !c.GetAutocommit() {
 		_ = c.Exec("ROLLBACK")
 	}
@@ -308,6 +333,31 @@ func (s *sqlSession) step(i int) error {
 	changed := s.states[i] != s.states[i-1]
 	if st.level == full && changed || strings.HasPrefix(st.sql, "PRAGMA wal_checkpoint") {
 		s.full = i
+	}
+	return nil
+}
+
+// vacuumInto has SQLite copy the database, and compares the copy with the state
+// after step i. What an earlier attempt left is removed: SQLite asks for that.
+func (s *sqlSession) vacuumInto(c *sqlite3.Conn, i int) error {
+	for _, path := range []string{intoPath, intoPath + "-wal"} {
+		if err := s.disk.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := c.Exec("VACUUM INTO '" + intoPath + "'"); err != nil {
+		return err
+	}
+	copied, err := sqlite3.OpenFlags("file:"+intoPath+"?vfs="+s.vfs, sqlFlags)
+	if err != nil {
+		return err
+	}
+	got, err := dump(copied, "main")
+	if err = errors.Join(err, integrity(copied, "main"), copied.Close()); err != nil {
+		return fmt.Errorf("the copy: %w", err)
+	}
+	if got != s.states[i].main {
+		return fmt.Errorf("TORN: the copy holds %.300q", got)
 	}
 	return nil
 }
