@@ -38,7 +38,7 @@ func TestDiffer(t *testing.T) {
 			fmt.Fprintf(os.Stderr, "%d runs, %.0f s\n", done, time.Since(begin).Seconds())
 		}
 		first, list := script(seed)
-		d, err := run(t.TempDir(), first, list)
+		d, err := runIn(t.TempDir(), first, list)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -86,7 +86,7 @@ func shrink(t *testing.T, first []string, list []step, d *difference) ([]step, *
 	for n := len(list) / 2; n > 0; n /= 2 {
 		for i := 0; i+n < len(list) && time.Now().Before(deadline); {
 			shorter := append(append([]step{}, list[:i]...), list[i+n:]...)
-			got, err := run(t.TempDir(), first, shorter)
+			got, err := runIn(t.TempDir(), first, shorter)
 			if err == nil && got != nil {
 				list, d = shorter[:got.at+1], got
 			} else {
@@ -101,6 +101,13 @@ func shrink(t *testing.T, first []string, list []step, d *difference) ([]step, *
 type pair struct {
 	dir   string
 	sides [2]*side // walnut, C
+}
+
+// runIn is run in a directory that is empty again afterwards: the directories of
+// a test go with its end only, and a test may be without end.
+func runIn(dir string, first []string, list []step) (*difference, error) {
+	d, err := run(dir, first, list)
+	return d, errors.Join(err, os.RemoveAll(dir))
 }
 
 // run does all steps and returns the first difference, nil if there is none.

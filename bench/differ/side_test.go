@@ -184,7 +184,10 @@ func row(r *sql.Rows) string {
 			values[i] = string(b)
 		}
 	}
-	return fmt.Sprintf("%q;", fmt.Sprint(values...))
+	for i, v := range values {
+		values[i] = fmt.Sprint(v)
+	}
+	return fmt.Sprintf("%q;", values) // each by itself: 'a b' is not 'a', 'b'
 }
 
 // dump tells everything in the databases at path and at its sibling.

@@ -174,6 +174,8 @@ func (r *runner) test(ctx context.Context, overlay string, t try) (killer, by st
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, t.pkg)...)
 	cmd.Dir = r.root
+	// A property that a mutant breaks must not leave its failure in the sources.
+	cmd.Env = append(os.Environ(), "RAPID_NOFAILFILE=1")
 	cmd.WaitDelay = 10 * time.Second
 	var errOut bytes.Buffer
 	cmd.Stderr = &errOut
