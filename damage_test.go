@@ -270,3 +270,38 @@ func TestFlipWhileOpen(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestBackupOfImpossibleSize: a last commit that counts more pages than file and
+// log can hold is not copied, which would write zeros until the disk is full.
+func TestBackupOfImpossibleSize(t *testing.T) {
+	h := newHistory(t)
+	log := bytes.Clone(h.wal[:h.end])
+	sum := h.header.Sum
+	for at := walformat.HeaderSize; at < len(log); at += h.header.FrameSize() {
+		frame := log[at : at+h.header.FrameSize()]
+		head := walformat.ParseFrameHeader(frame)
+		if at+len(frame) == len(log) {
+			head.Commit = 1<<32 - 2
+		}
+		sum = h.header.EncodeFrame(frame, sum, head.Page, head.Commit, frame[walformat.FrameHeaderSize:])
+	}
+	m := disk.NewMem()
+	for name, b := range map[string][]byte{dbPath: h.db, dbPath + "-wal": log} {
+		if err := m.WriteFile(name, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db := openAt(t, m, walnut.Options{})
+	if n := db.Stats().PageCount; n != 1<<32-2 {
+		t.Fatalf("%d pages: the log does not say what the test is about", n)
+	}
+	err := db.Backup(ctx, "/dir/copy.db", &walnut.BackupOptions{Progress: func(done, total int) {
+		t.Fatalf("%d of %d pages were copied", done, total)
+	}})
+	wantErr(t, err, walnut.ErrCorrupt, "more than file and log can hold")
+	for _, name := range m.Files() {
+		if name != dbPath && name != dbPath+"-wal" {
+			t.Errorf("left behind: %s", name)
+		}
+	}
+}

@@ -20,9 +20,17 @@ const copyBytes = 1 << 20
 
 // CopyTo writes all pages of the transaction's snapshot to the empty file f and
 // syncs it. It is a database in WAL mode, without a log. The pages do not go
-// through the pool. progress may be nil.
+// through the pool. progress may be nil. A size that is damage is refused: the
+// copy would be zeros until the disk is full.
 func (t *Tx) CopyTo(ctx context.Context, f disk.File, progress func(done, total int)) error {
 	ps := t.PageSize()
+	size, err := t.s.db.Size()
+	if err != nil {
+		return err
+	}
+	if err := impossibleSize(t.size, t.st.MaxFrame, int64(ps), size); err != nil {
+		return err
+	}
 	per := max(1, copyBytes/ps)
 	buf := make([]byte, per*ps)
 	for first := uint32(1); first <= t.size; {

@@ -215,6 +215,15 @@ func unfinished(db disk.File, size int64) (bool, error) {
 	return false, nil
 }
 
+// impossibleSize is an error if the file and that many frames cannot hold the
+// pages that the last commit counts. SQLite allows as much more.
+func impossibleSize(pages uint32, frames walformat.FrameNo, pageSize, fileSize int64) error {
+	if int64(pages)*pageSize <= fileSize+65536+int64(frames)*pageSize {
+		return nil
+	}
+	return fmt.Errorf("%w: the last commit in the log says %d pages, more than file and log can hold", wal.ErrCorrupt, pages)
+}
+
 // sizes compares the sizes that the header, the log and the file tell.
 func (e *examined) sizes(h *walformat.DBHeader, size int64, rec *wal.Recovered) error {
 	ps := int64(h.PageSize)
@@ -227,8 +236,10 @@ func (e *examined) sizes(h *walformat.DBHeader, size int64, rec *wal.Recovered) 
 			return fmt.Errorf("%w: the log has pages of %d bytes, page 1 says %d", wal.ErrCorrupt, logPS, ps)
 		case logPS > ps:
 			e.damage = fmt.Errorf("%w: the log has pages of %d bytes, page 1 says %d: it can be read, not written", wal.ErrCorrupt, logPS, ps)
-		case int64(e.dbSize)*ps > size+65536+int64(rec.Scan.Committed)*ps:
-			e.damage = fmt.Errorf("%w: the last commit in the log says %d pages, more than file and log can hold: it can be read, not written", wal.ErrCorrupt, e.dbSize)
+		default:
+			if err := impossibleSize(e.dbSize, rec.Scan.Committed, ps, size); err != nil {
+				e.damage = fmt.Errorf("%w: it can be read, not written", err)
+			}
 		}
 	}
 	if h.SizeValid() && h.SizeInPages > e.dbSize {
