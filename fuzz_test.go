@@ -41,6 +41,7 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		if seal {
+			log = slices.Clone(log) // the fuzzer's own are not to be changed
 			sealLog(log)
 		}
 		fuzzOpen(t, db, log, journal)
@@ -174,8 +175,8 @@ func reopened(t *testing.T, d *faultdisk.Disk, committed bool) *walnut.DB {
 // pagesOf tells some pages, or why they cannot be read.
 func pagesOf(db *walnut.DB) (list []string) {
 	_ = db.View(ctx, func(tx *walnut.Tx) error {
-		count := tx.PageCount()
-		for n := uint32(1); n <= count; n++ {
+		count := uint64(tx.PageCount())
+		for n := uint64(1); n <= count; n++ {
 			if n > 40 && n < count-4 {
 				n = count - 4 // a size that is far from the bytes
 			}

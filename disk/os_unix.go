@@ -4,6 +4,7 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
@@ -54,6 +55,10 @@ func syncDir(dir string) error {
 
 func statName(name string) (Info, error) {
 	fi, err := os.Stat(name)
+	if errors.Is(err, unix.ENOTDIR) {
+		// A directory on the way has become a file.
+		err = fmt.Errorf("%w (%w)", fs.ErrNotExist, unix.ENOTDIR)
+	}
 	if err != nil {
 		return Info{}, err
 	}

@@ -247,3 +247,14 @@ func holdClassicLock(name string) {
 	io.Copy(io.Discard, os.Stdin)
 	os.Exit(0)
 }
+
+// A name below a file that once was a directory leads to nothing.
+func TestStatBelowAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OS().Stat(filepath.Join(file, "db")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the error is %v", err)
+	}
+}

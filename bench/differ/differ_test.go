@@ -46,7 +46,7 @@ func TestDiffer(t *testing.T) {
 			continue
 		}
 		list, d = shrink(t, first, list[:d.at+1], d)
-		t.Fatalf("seed %d differs:\n%s\n%s\n%s\nreplay: go test ./differ -args -from %d -seeds 1 -steps %d",
+		t.Fatalf("seed %d differs:\n%s\n%s\n%s\nreplay, in bench: go test ./differ -args -from %d -seeds 1 -steps %d",
 			seed, strings.Join(first, ";\n"), print(list), d, seed, *steps)
 	}
 	t.Logf("%d runs of %d steps, %.0f s", done, *steps, time.Since(begin).Seconds())

@@ -220,8 +220,11 @@ func dumpOne(b *strings.Builder, db *sql.DB) error {
 	}
 	defer func() { _ = c.Close() }()
 	k := &conn{Conn: c}
+	if said := k.all("PRAGMA integrity_check"); !strings.HasSuffix(said, ";ok") || !strings.Contains(said, "ok\"") || strings.Count(said, ";") != 1 {
+		return fmt.Errorf("integrity_check: %s", said)
+	}
 	for _, q := range []string{
-		"PRAGMA integrity_check", "PRAGMA foreign_key_check", "PRAGMA user_version", "PRAGMA page_size", "PRAGMA encoding",
+		"PRAGMA foreign_key_check", "PRAGMA user_version", "PRAGMA page_size", "PRAGMA encoding",
 		"SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY 1, 2",
 	} {
 		fmt.Fprintf(b, "%s: %s\n", q, k.all(q))
@@ -238,15 +241,22 @@ func dumpOne(b *strings.Builder, db *sql.DB) error {
 		}
 		tables = append(tables, name)
 	}
-	if err := rows.Close(); err != nil {
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return err
 	}
 	for _, name := range tables {
-		q := fmt.Sprintf("SELECT * FROM %q ORDER BY 1, 2", name)
-		if name == "u" || name == "x" {
-			q = fmt.Sprintf("SELECT * FROM %q ORDER BY 1", name)
+		// quote tells the type too.
+		var cols string
+		err := c.QueryRowContext(background, `SELECT group_concat('quote("' || name || '")') FROM pragma_table_xinfo(?)`, name).Scan(&cols)
+		if err != nil {
+			return err
 		}
-		fmt.Fprintf(b, "%s: %s\n", q, k.all(q))
+		q := fmt.Sprintf("SELECT %s FROM %q ORDER BY 1, %d", cols, name, strings.Count(cols, ",")+1)
+		said := k.all(q)
+		if !strings.HasSuffix(said, "ok") {
+			return fmt.Errorf("%s: %s", q, said)
+		}
+		fmt.Fprintf(b, "%s: %s\n", q, said)
 	}
 	return nil
 }

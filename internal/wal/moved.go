@@ -22,8 +22,9 @@ import (
 )
 
 // ErrMoved says that the database file or its log was removed, renamed or
-// replaced while it was open. Nothing is written, and nothing that belongs to
-// somebody else is removed, from then on; readers of published snapshots go on.
+// replaced while it was open. From when that is noticed nothing is written, and
+// nothing that belongs to somebody else is removed; readers of published
+// snapshots go on.
 var ErrMoved = errors.New("database file or its log was removed, renamed or replaced while it was open")
 
 // sameFile returns an error that wraps ErrMoved if name does not lead to the
