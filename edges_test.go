@@ -69,3 +69,26 @@ func TestNoSuchMode(t *testing.T) {
 		}
 	}
 }
+
+// A snapshot says what it is of, whatever is committed beside it.
+func TestSnapshotOf(t *testing.T) {
+	m := disk.NewMem()
+	db := openAt(t, m, walnut.Options{PageSize: 1024})
+	write(t, db, 1, 3)
+	s, err := db.Snapshot(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, db, 2, 5)
+	if s.PageSize() != 1024 || s.PageCount() != 3 || s.CommitSeq() != 1 {
+		t.Errorf("pages of %d bytes, %d of them, commit %d", s.PageSize(), s.PageCount(), s.CommitSeq())
+	}
+	s.Close()
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	only := openAt(t, m, walnut.Options{ReadOnly: true})
+	if _, err := only.Checkpoint(ctx, walnut.CheckpointPassive, nil); !errors.Is(err, walnut.ErrReadOnly) {
+		t.Errorf("a checkpoint of a database that is open for reading: %v", err)
+	}
+}
