@@ -1,5 +1,7 @@
 //go:build cgo
 
+// This file is one engine at work: its connections, and what they say.
+
 package differ
 
 import (
@@ -7,29 +9,37 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
+	"hash/fnv"
 	"strings"
 
 	"github.com/mattn/go-sqlite3"
 	nc "github.com/ncruces/go-sqlite3"
 
+	"github.com/walnutdb/walnut"
 	_ "github.com/walnutdb/walnut/driver"
 )
 
 const connections = 3
 
+// ours and theirs are the names of the drivers.
+const ours, theirs = "walnut", "sqlite3"
+
 // side is one engine at work on its files.
 type side struct {
-	engine string // the driver's name
+	engine string
 	path   string // of the main database; the second has a b behind it
+	plan   *plan
+	held   []*walnut.DB // the engines with the bounds of the plan
 	db     *sql.DB
 	conns  [connections]*conn
 }
 
 type conn struct {
 	*sql.Conn
-	rows []*sql.Rows
-	n    int
+	rows    []*sql.Rows
+	n       int
+	kept    map[string]*sql.Stmt
+	version int64
 }
 
 var background = context.Background()
@@ -37,18 +47,42 @@ var background = context.Background()
 // dsn opens path without automatic checkpoints, which come at moments of their
 // own.
 func dsn(engine, path string) string {
-	if engine == "walnut" {
+	if engine == ours {
 		return "file:" + path + "?_busy_timeout=0&_pragma=foreign_keys(1)&_pragma=synchronous(off)&_pragma=wal_autocheckpoint(0)"
 	}
-	return "file:" + path + "?_busy_timeout=0&_journal_mode=WAL&_synchronous=0&_foreign_keys=1"
+	return "file:" + path + "?_busy_timeout=0&_synchronous=0&_foreign_keys=1"
 }
 
-func (s *side) open() error {
-	db, err := sql.Open(s.engine, dsn(s.engine, s.path))
+// create makes the databases and tells what each statement said.
+func (s *side) create() (string, error) {
+	// With more in its name, a database would have a page size.
+	db, err := sql.Open(s.engine, "file:"+s.path)
 	if err != nil {
+		return "", err
+	}
+	db.SetMaxOpenConns(1)
+	var said strings.Builder
+	for _, q := range s.plan.create {
+		_, err := db.Exec(strings.ReplaceAll(q, "$F", s.path))
+		fmt.Fprintf(&said, "%s: %s\n", q, class(err))
+	}
+	return said.String(), db.Close()
+}
+
+func (s *side) open() (err error) {
+	if s.engine == ours {
+		for _, path := range []string{s.path, s.path + "b"} {
+			db, err := walnut.Open(path, &walnut.Options{MustExist: true, TxBytes: s.plan.txBytes, PoolBytes: s.plan.pool})
+			if err != nil {
+				return err
+			}
+			s.held = append(s.held, db)
+		}
+	}
+	if s.db, err = sql.Open(s.engine, dsn(s.engine, s.path)); err != nil {
 		return err
 	}
-	s.db = db
+	s.db.SetMaxIdleConns(-1) // a connection that is closed is closed
 	for i := range s.conns {
 		if err := s.connect(i); err != nil {
 			return err
@@ -62,25 +96,30 @@ func (s *side) connect(i int) error {
 	if err != nil {
 		return err
 	}
-	s.conns[i] = &conn{Conn: c}
-	if s.engine != "walnut" {
-		_, err = c.ExecContext(background, "PRAGMA wal_autocheckpoint=0")
+	s.conns[i] = &conn{Conn: c, kept: map[string]*sql.Stmt{}}
+	for _, q := range append([]string{"PRAGMA wal_autocheckpoint=0"}, s.plan.connect...) {
+		if _, err = c.ExecContext(background, strings.ReplaceAll(q, "$F", s.path)); err != nil {
+			return fmt.Errorf("%s: %w", q, err)
+		}
 	}
-	return err
+	return nil
 }
 
-func (s *side) close() error {
+func (s *side) close() (err error) {
 	for _, c := range s.conns {
-		if c == nil {
-			continue
-		}
-		c.quiet()
-		if err := c.Close(); err != nil {
-			return err
+		if c != nil {
+			err = errors.Join(err, c.end())
 		}
 	}
 	s.conns = [connections]*conn{}
-	return s.db.Close()
+	if s.db != nil {
+		err = errors.Join(err, s.db.Close())
+	}
+	for _, db := range s.held {
+		err = errors.Join(err, db.Close())
+	}
+	s.db, s.held = nil, nil
+	return err
 }
 
 // quiet ends what the connection has open.
@@ -91,23 +130,26 @@ func (c *conn) quiet() {
 	_, _ = c.ExecContext(background, "ROLLBACK")
 }
 
-// class is what two engines must agree on in an error: SQLite's result code.
+func (c *conn) end() (err error) {
+	c.quiet()
+	for _, s := range c.kept {
+		err = errors.Join(err, s.Close())
+	}
+	return errors.Join(err, c.Close())
+}
+
+// class is what two engines must agree on in an error: SQLite's extended result
+// code.
 func class(err error) string {
 	var c sqlite3.Error
-	var n *nc.Error
-	var code nc.ErrorCode
 	var extended nc.ExtendedErrorCode
 	switch {
 	case err == nil:
 		return "ok"
 	case errors.As(err, &c):
-		return fmt.Sprint("code ", int(c.Code))
-	case errors.As(err, &n):
-		return fmt.Sprint("code ", int(n.Code()))
-	case errors.As(err, &code):
-		return fmt.Sprint("code ", int(code))
+		return fmt.Sprint("code ", int(c.ExtendedCode))
 	case errors.As(err, &extended):
-		return fmt.Sprint("code ", int(extended)&255)
+		return fmt.Sprint("code ", int(extended))
 	}
 	return "error"
 }
@@ -117,9 +159,23 @@ func (c *conn) exec(q string) string {
 	return class(err)
 }
 
+// change tells how many rows a statement has changed.
+func (c *conn) change(q string) string {
+	r, err := c.ExecContext(background, q)
+	if err != nil {
+		return class(err)
+	}
+	n, err := r.RowsAffected()
+	return fmt.Sprint(n, " rows, ", class(err))
+}
+
 // all tells all rows of a query and how it ended.
 func (c *conn) all(q string) string {
 	r, err := c.QueryContext(background, q)
+	return rest(r, err)
+}
+
+func rest(r *sql.Rows, err error) string {
 	if err != nil {
 		return class(err)
 	}
@@ -132,6 +188,20 @@ func (c *conn) all(q string) string {
 		err = cerr
 	}
 	return b.String() + class(err)
+}
+
+// prepared is all through a statement that the connection keeps.
+func (c *conn) prepared(q string) string {
+	s := c.kept[q]
+	if s == nil {
+		var err error
+		if s, err = c.PrepareContext(background, q); err != nil {
+			return class(err)
+		}
+		c.kept[q] = s
+	}
+	r, err := s.QueryContext(background)
+	return rest(r, err)
 }
 
 // start begins a query that next goes on with.
@@ -166,6 +236,25 @@ func (c *conn) closeRows(i int) string {
 	return class(err)
 }
 
+// dataVersion tells whether the database has changed since it was last asked.
+func (c *conn) dataVersion() string {
+	before := c.version
+	if err := c.QueryRowContext(background, "PRAGMA data_version").Scan(&c.version); err != nil {
+		return class(err)
+	}
+	return fmt.Sprint("changed ", c.version != before)
+}
+
+// checkpoint tells whether it was kept from copying everything; how many frames
+// that were is the engine's affair.
+func (c *conn) checkpoint(q string) string {
+	var busy, log, copied int
+	if err := c.QueryRowContext(background, q).Scan(&busy, &log, &copied); err != nil {
+		return class(err)
+	}
+	return fmt.Sprintf("busy %d, all %t", busy, log == copied)
+}
+
 // row tells the present row; the drivers choose different Go types for some.
 func row(r *sql.Rows) string {
 	cols, err := r.Columns()
@@ -181,82 +270,22 @@ func row(r *sql.Rows) string {
 	}
 	for i, v := range values {
 		if b, ok := v.([]byte); ok {
-			values[i] = string(b)
+			v = string(b)
 		}
+		if s, ok := v.(string); ok {
+			v = short(s)
+		}
+		values[i] = v
 	}
-	for i, v := range values {
-		values[i] = fmt.Sprint(v)
-	}
-	return fmt.Sprintf("%q;", values) // each by itself: 'a b' is not 'a', 'b'
+	return fmt.Sprint(values) + ";"
 }
 
-// dump tells everything in the databases at path and at its sibling.
-func dump(engine, path string) (string, error) {
-	var b strings.Builder
-	for _, path := range []string{path, path + "b"} {
-		if _, err := os.Stat(path); err != nil {
-			continue
-		}
-		db, err := sql.Open(engine, dsn(engine, path))
-		if err != nil {
-			return "", err
-		}
-		db.SetMaxOpenConns(1)
-		err = dumpOne(&b, db)
-		if cerr := db.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			return "", fmt.Errorf("%s reads %s: %w", engine, path, err)
-		}
+// short stands for a long text, of which it has a hash.
+func short(s string) string {
+	if len(s) < 60 {
+		return fmt.Sprintf("%q", s)
 	}
-	return b.String(), nil
-}
-
-func dumpOne(b *strings.Builder, db *sql.DB) error {
-	c, err := db.Conn(background)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = c.Close() }()
-	k := &conn{Conn: c}
-	if said := k.all("PRAGMA integrity_check"); !strings.HasSuffix(said, ";ok") || !strings.Contains(said, "ok\"") || strings.Count(said, ";") != 1 {
-		return fmt.Errorf("integrity_check: %s", said)
-	}
-	for _, q := range []string{
-		"PRAGMA foreign_key_check", "PRAGMA user_version", "PRAGMA page_size", "PRAGMA encoding",
-		"SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY 1, 2",
-	} {
-		fmt.Fprintf(b, "%s: %s\n", q, k.all(q))
-	}
-	rows, err := c.QueryContext(background, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY 1")
-	if err != nil {
-		return err
-	}
-	var tables []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return err
-		}
-		tables = append(tables, name)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return err
-	}
-	for _, name := range tables {
-		// quote tells the type too.
-		var cols string
-		err := c.QueryRowContext(background, `SELECT group_concat('quote("' || name || '")') FROM pragma_table_xinfo(?)`, name).Scan(&cols)
-		if err != nil {
-			return err
-		}
-		q := fmt.Sprintf("SELECT %s FROM %q ORDER BY 1, %d", cols, name, strings.Count(cols, ",")+1)
-		said := k.all(q)
-		if !strings.HasSuffix(said, "ok") {
-			return fmt.Errorf("%s: %s", q, said)
-		}
-		fmt.Fprintf(b, "%s: %s\n", q, said)
-	}
-	return nil
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(s))
+	return fmt.Sprintf("%q…(%d, %x)", s[:20], len(s), h.Sum64())
 }

@@ -1,5 +1,7 @@
 //go:build cgo
 
+// This file draws a run from its seed.
+
 package differ
 
 import (
@@ -11,18 +13,24 @@ type kind uint8
 
 const (
 	execute kind = iota
+	change       // execute, and how many rows were changed
 	query
+	prepared // query, through a statement that is kept
 	start
 	next
 	closeRows
 	attach
 	reconnect
-	quietly  // all connections end what they have open; then the text runs
-	copies   // the other engine opens a copy of the files
-	exchange // the engines exchange their files
+	version    // whether PRAGMA data_version has changed
+	checkpoint // all connections end what they have open; then the text runs
+	copies     // each engine opens copies of the files of both
+	exchange   // the engines close, and exchange their files
+	takeover   // the engines end as if killed, and each goes on with the other's file and log
 )
 
-var kindNames = [...]string{"exec", "query", "start", "next", "close rows", "attach", "reconnect", "quietly", "copies", "exchange"}
+var kindNames = [...]string{
+	"exec", "exec", "query", "prepared", "start", "next", "close rows", "attach", "reconnect", "data_version", "quietly", "copies", "exchange", "take over",
+}
 
 // step is one step of a run. It makes sense in any state.
 type step struct {
@@ -36,29 +44,80 @@ func (s step) String() string {
 	switch s.kind {
 	case next, closeRows:
 		return fmt.Sprintf("%d: %s %d", s.conn, kindNames[s.kind], s.n)
-	case copies, exchange:
+	case attach, reconnect, version:
+		return fmt.Sprintf("%d: %s", s.conn, kindNames[s.kind])
+	case copies, exchange, takeover:
 		return kindNames[s.kind]
 	}
 	return fmt.Sprintf("%d: %s %s", s.conn, kindNames[s.kind], s.text)
 }
 
-// setup is what a run begins with, by its page size.
-func setup(rng *rand.Rand) []string {
-	return []string{
-		fmt.Sprintf("PRAGMA page_size=%d", 512<<rng.IntN(5)),
+// plan is what a run is made of.
+type plan struct {
+	create   []string // makes the databases; $F is the main one's file
+	connect  []string // of each connection
+	txBytes  int64    // Walnut spills a transaction that is larger
+	pool     int64    // bytes of Walnut's pool
+	tables   []table
+	steps    []step
+	attached bool // the connections begin with both databases
+}
+
+// script makes the plan of a seed.
+func script(seed uint64, steps int) *plan {
+	rng := rand.New(rand.NewPCG(seed, 4))
+	p := &plan{attached: rng.IntN(3) > 0}
+	p.create = []string{
+		fmt.Sprintf("PRAGMA page_size=%d", 512<<rng.IntN(6)),
 		fmt.Sprintf("PRAGMA auto_vacuum=%d", rng.IntN(3)),
-		"PRAGMA journal_mode=WAL",
-		"CREATE TABLE t(id INTEGER PRIMARY KEY, v, w TEXT UNIQUE, CHECK (v IS NULL OR v <> 13))",
-		"CREATE TABLE wr(a TEXT, b INT, c GENERATED ALWAYS AS (b * 2) STORED, PRIMARY KEY (a, b)) WITHOUT ROWID",
-		"CREATE TABLE child(id INTEGER PRIMARY KEY, p REFERENCES t(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED)",
-		"CREATE TABLE audit(n INTEGER PRIMARY KEY, what TEXT)",
-		"CREATE INDEX part ON t(v) WHERE v > 10",
-		"CREATE INDEX expr ON t(length(w))",
-		"CREATE TRIGGER ins AFTER INSERT ON t WHEN new.id % 4 = 0 BEGIN INSERT INTO audit(what) VALUES ('t ' || new.id); END",
-		"CREATE TRIGGER del BEFORE DELETE ON wr BEGIN SELECT CASE WHEN old.b = 7 THEN raise(ABORT, 'seven') END; END",
-		"CREATE VIEW sums AS SELECT count(*) AS n, sum(v) AS s FROM t",
-		"INSERT INTO t(v, w) VALUES (1, 'a'), (2, 'b'), (3, 'c')",
+		fmt.Sprintf("PRAGMA encoding=%s", []string{"'UTF-8'", "'UTF-8'", "'UTF-16le'"}[rng.IntN(3)]),
 	}
+	p.create = append(p.create, "ATTACH '$Fb' AS b",
+		fmt.Sprintf("PRAGMA b.page_size=%d", 512<<rng.IntN(6)),
+		fmt.Sprintf("PRAGMA b.auto_vacuum=%d", rng.IntN(3)),
+		"PRAGMA journal_mode=WAL", "PRAGMA b.journal_mode=WAL")
+	p.create = append(p.create, setup...)
+	create, tables := invent(rng)
+	p.create, p.tables = append(p.create, create...), tables
+	if p.attached {
+		p.connect = []string{"ATTACH '$Fb' AS b"}
+	}
+	p.connect = append(p.connect,
+		fmt.Sprintf("PRAGMA cache_size=%d", []int{1, 5, 20, -2000}[rng.IntN(4)]),
+		fmt.Sprintf("PRAGMA recursive_triggers=%d", rng.IntN(2)),
+		fmt.Sprintf("PRAGMA synchronous=%s", []string{"OFF", "OFF", "NORMAL", "FULL"}[rng.IntN(4)]),
+		"PRAGMA secure_delete=1", // what is not used has one content
+	)
+	// SQLite writes to the file before the commit if its cache is small; Walnut
+	// to its log if the transaction is large.
+	p.txBytes = []int64{1, 64 << 10, 0}[rng.IntN(3)]
+	p.pool = []int64{256 << 10, 0}[rng.IntN(2)]
+	for range steps {
+		p.steps = append(p.steps, p.draw(rng))
+	}
+	return p
+}
+
+// setup is what every run has beside the tables that were made up.
+var setup = []string{
+	"PRAGMA application_id=77",
+	"CREATE TABLE b.u(k)",
+	"CREATE TABLE b.log0(id INTEGER PRIMARY KEY, what)",
+	"CREATE TABLE b.log1(id INTEGER PRIMARY KEY AUTOINCREMENT, what UNIQUE)",
+	"CREATE TABLE log0(id INTEGER PRIMARY KEY, what)",
+	"CREATE TABLE log1(id INTEGER PRIMARY KEY AUTOINCREMENT, what UNIQUE)",
+	"CREATE TABLE t(id INTEGER PRIMARY KEY, v, w TEXT UNIQUE, CHECK (v IS NULL OR v <> 13))",
+	"CREATE TABLE wr(a TEXT, b INT, c GENERATED ALWAYS AS (b * 2) STORED, PRIMARY KEY (a, b)) WITHOUT ROWID",
+	"CREATE TABLE child(id INTEGER PRIMARY KEY, p REFERENCES t(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED)",
+	"CREATE TABLE audit(n INTEGER PRIMARY KEY, what TEXT)",
+	"CREATE INDEX part ON t(v) WHERE v > 10",
+	"CREATE INDEX expr ON t(length(w))",
+	"CREATE TRIGGER ins AFTER INSERT ON t WHEN new.id % 4 = 0 BEGIN INSERT INTO audit(what) VALUES ('t ' || new.id); END",
+	"CREATE TRIGGER del BEFORE DELETE ON wr BEGIN SELECT CASE WHEN old.b = 7 THEN raise(ABORT, 'seven') END; END",
+	"CREATE TRIGGER again AFTER INSERT ON audit WHEN new.n % 5 > 0 BEGIN INSERT INTO audit(what) VALUES ('again'); END",
+	"CREATE VIEW sums AS SELECT count(*) AS n, sum(v) AS s FROM t",
+	"CREATE TRIGGER into_view INSTEAD OF INSERT ON sums BEGIN INSERT INTO t(v) VALUES (new.n); END",
+	"INSERT INTO t(v, w) VALUES (1, 'a'), (2, 'b'), (3, 'c')",
 }
 
 var reads = []string{
@@ -73,9 +132,10 @@ var reads = []string{
 	"SELECT a FROM tmp ORDER BY 1",
 	"SELECT sum(length(w)) FROM t",
 	"SELECT count(*) FROM t, wr",
-	"SELECT changes(), total_changes()",
+	"SELECT count(*) FROM t JOIN b.u ON t.id = u.k",
+	"SELECT changes(), total_changes(), last_insert_rowid()",
 	"SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY name",
-	"SELECT page_count > 2 FROM pragma_page_count",
+	"SELECT name FROM pragma_database_list ORDER BY seq",
 	"PRAGMA integrity_check",
 	"PRAGMA foreign_key_check",
 	"PRAGMA user_version",
@@ -85,9 +145,10 @@ var reads = []string{
 var ddl = []string{
 	"CREATE TABLE x(a)", "DROP TABLE x", "CREATE INDEX i ON t(v)", "DROP INDEX i", "ALTER TABLE t ADD COLUMN extra DEFAULT 5",
 	"ALTER TABLE t DROP COLUMN extra", "CREATE TEMP TABLE tmp(a)", "DROP TABLE temp.tmp", "CREATE VIEW vw AS SELECT count(*) FROM t",
-	"DROP VIEW vw", "ALTER TABLE x RENAME TO y", "DROP TABLE y", "REINDEX", "ANALYZE", "VACUUM", "PRAGMA incremental_vacuum(3)", "PRAGMA user_version=3",
-	"PRAGMA user_version=4", "PRAGMA cache_size=5", "PRAGMA cache_size=-2000", "PRAGMA cache_spill=1", "PRAGMA defer_foreign_keys=1", "PRAGMA recursive_triggers=1",
-	"PRAGMA query_only=1", "PRAGMA query_only=0", "DETACH b",
+	"DROP VIEW vw", "ALTER TABLE x RENAME TO y", "DROP TABLE y", "REINDEX", "VACUUM", "VACUUM b",
+	"PRAGMA user_version=3", "PRAGMA user_version=4", "PRAGMA b.user_version=5", "PRAGMA application_id=78", "PRAGMA cache_size=5", "PRAGMA cache_size=-2000",
+	"PRAGMA cache_spill=1", "PRAGMA cache_spill=0", "PRAGMA shrink_memory", "PRAGMA defer_foreign_keys=1", "PRAGMA foreign_keys=0", "PRAGMA foreign_keys=1",
+	"PRAGMA recursive_triggers=1", "PRAGMA recursive_triggers=0", "PRAGMA query_only=1", "PRAGMA query_only=0", "PRAGMA query_only=0", "DETACH b",
 }
 
 // rowsOf is the beginning of a statement that has n rows, numbered i.
@@ -95,10 +156,12 @@ func rowsOf(n int) string {
 	return fmt.Sprintf("WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM r WHERE i < %d) ", n)
 }
 
+var conflicts = []string{"", " OR ROLLBACK", " OR ABORT", " OR FAIL", " OR IGNORE", " OR REPLACE"}
+
 func write(rng *rand.Rand) string {
 	n, m := rng.IntN(30), rng.IntN(100)
-	or := []string{"", " OR ROLLBACK", " OR ABORT", " OR FAIL", " OR IGNORE", " OR REPLACE"}[rng.IntN(6)]
-	switch rng.IntN(22) {
+	or := conflicts[rng.IntN(len(conflicts))]
+	switch rng.IntN(26) {
 	case 0:
 		return fmt.Sprintf("INSERT%s INTO t(v, w) VALUES (%d, 'w%d')", or, n, m)
 	case 1:
@@ -141,6 +204,14 @@ func write(rng *rand.Rand) string {
 		return fmt.Sprintf("UPDATE wr SET b = b + 1 WHERE a = 'a%d'", n%5)
 	case 20:
 		return "DELETE FROM b.u WHERE k % 2 = 0"
+	case 21:
+		return fmt.Sprintf("INSERT INTO sums(n) VALUES (%d)", n)
+	case 22: // much, and gone again
+		return fmt.Sprintf("%sINSERT INTO b.u SELECT zeroblob(%d + i) FROM r", rowsOf(60), 30*m)
+	case 23:
+		return "DELETE FROM b.u"
+	case 24:
+		return "DELETE FROM t WHERE id > 2"
 	}
 	return fmt.Sprintf("INSERT INTO t(v) SELECT v FROM t WHERE id <= %d ORDER BY id", n)
 }
@@ -151,42 +222,62 @@ var returning = []string{
 	"DELETE FROM wr WHERE b % 3 = 0 RETURNING a, b",
 }
 
+// vacuum has a row for each page; one of the drivers executes to the first row.
+var vacuum = []string{"PRAGMA incremental_vacuum(3)", "PRAGMA incremental_vacuum", "PRAGMA b.incremental_vacuum(2)"}
+
 // draw draws a step.
-func draw(rng *rand.Rand) step {
+func (p *plan) draw(rng *rand.Rand) step {
 	s := step{conn: rng.IntN(connections), n: rng.IntN(3)}
-	pick := func(k kind, list []string) step {
+	pick := func(k kind, list ...string) step {
 		s.kind, s.text = k, list[rng.IntN(len(list))]
 		return s
 	}
+	one := p.tables[rng.IntN(len(p.tables))]
+	read := append(reads[:len(reads):len(reads)], make([]string, len(reads))...)
+	for i := len(reads); i < len(read); i++ {
+		read[i] = one.read(rng, p.tables)
+	}
 	switch k := rng.IntN(200); {
-	case k < 50:
-		return pick(query, reads)
+	case k < 35:
+		return pick(query, read...)
+	case k < 47:
+		return pick(prepared, read...)
+	case k < 59:
+		return pick(start, read...)
 	case k < 62:
-		return pick(start, reads)
-	case k < 65:
-		return pick(start, returning)
-	case k < 85:
+		return pick(start, append(returning, one.write(rng)+one.returning(rng))...)
+	case k < 79:
 		s.kind = next
-	case k < 92:
+	case k < 85:
 		s.kind = closeRows
-	case k < 130:
-		s.kind, s.text = execute, write(rng)
-	case k < 134:
-		return pick(query, returning)
-	case k < 142:
-		return pick(execute, ddl)
-	case k < 146:
+	case k < 105:
+		return pick(change, write(rng))
+	case k < 128:
+		return pick(change, one.write(rng))
+	case k < 132:
+		return pick(query, append(append(returning, vacuum...), one.write(rng)+one.returning(rng))...)
+	case k < 138:
+		return pick(execute, ddl...)
+	case k < 141:
+		return pick(execute, one.alter(rng))
+	case k < 144:
 		s.kind = attach
+	case k < 146:
+		s.kind = version
 	case k < 165:
-		return pick(execute, []string{"BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT s", "SAVEPOINT s", "SAVEPOINT r"})
+		return pick(execute, "BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT s", "SAVEPOINT s", "SAVEPOINT r")
 	case k < 186:
-		return pick(execute, []string{"COMMIT", "COMMIT", "ROLLBACK", "RELEASE s", "ROLLBACK TO s", "ROLLBACK TO s", "RELEASE r", "ROLLBACK TO r"})
+		return pick(execute, "COMMIT", "COMMIT", "ROLLBACK", "RELEASE s", "ROLLBACK TO s", "ROLLBACK TO s", "RELEASE r", "ROLLBACK TO r")
+	case k < 188:
+		return pick(execute, "PRAGMA wal_checkpoint(PASSIVE)")
 	case k < 193:
-		return pick(quietly, []string{"PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(FULL)", "PRAGMA wal_checkpoint(RESTART)", "PRAGMA wal_checkpoint(TRUNCATE)"})
+		return pick(checkpoint, "PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(FULL)", "PRAGMA wal_checkpoint(RESTART)", "PRAGMA wal_checkpoint(TRUNCATE)")
 	case k < 195:
 		s.kind = reconnect
-	case k < 198:
+	case k < 197:
 		s.kind = copies
+	case k < 198:
+		s.kind = takeover
 	default:
 		s.kind = exchange
 	}
