@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	seeds = flag.Uint64("seeds", 300, "how many runs; 0: without end")
+	seeds = flag.Uint64("seeds", 200, "how many runs; 0: without end")
 	from  = flag.Uint64("from", 1, "the first seed")
 	steps = flag.Int("steps", 250, "of a run")
 )

@@ -12,7 +12,8 @@
 //   - each engine opens copies of both sides' files and logs, taken while they
 //     are in use, and all four dumps are equal, page counts and schema included;
 //   - all connections close, the database files are equal byte for byte but for
-//     two counters, and the sides exchange them ("exchange");
+//     two counters (unless they have free pages or pointer maps), and the sides
+//     exchange them ("exchange");
 //   - both sides are copied as a kill would leave them, in the middle of whatever
 //     is open, and each goes on with the file and the log of the other ("take
 //     over").
