@@ -25,7 +25,7 @@ const module = "github.com/walnutdb/walnut"
 
 // core are the packages whose statements count.
 var core = []string{
-	".", "driver", "disk/faultdisk", "internal/coord", "internal/pager", "internal/sqlitevfs", "internal/wal", "internal/walformat",
+	".", "disk/faultdisk", "internal/coord", "internal/pager", "internal/sqlitevfs", "internal/wal", "internal/walformat",
 }
 
 // suites have the tests.
@@ -105,6 +105,9 @@ func report(w io.Writer, pkgs []string, blocks map[string]block, missed bool) er
 	for _, name := range slices.Sorted(maps.Keys(blocks)) {
 		b := blocks[name]
 		file, _, _ := strings.Cut(name, ":")
+		if path.Base(file) == "invariants.go" {
+			continue // of another build: its tests run with the tag invariants
+		}
 		all[path.Dir(file)] += b.statements
 		if b.run {
 			run[path.Dir(file)] += b.statements
