@@ -45,7 +45,7 @@ func (q *queue) assertLocked() {
 }
 
 func (q *queue) checkLocked() {
-	if !(q.held || len(q.waiting) == 0) {
+	if !q.held && len(q.waiting) > 0 {
 		invariants.Fail("nobody waits for a free place", len(q.waiting))
 	}
 	maintenance := 0
@@ -53,7 +53,7 @@ func (q *queue) checkLocked() {
 		if r.kind == MaintenanceRequest {
 			maintenance++
 		}
-		if !(r.kind != UpgradeRequest || r.base == q.accepted) {
+		if r.kind == UpgradeRequest && r.base != q.accepted {
 			invariants.Fail("no stale upgrade waits", r.base, q.accepted)
 		}
 		if len(r.answer) != 0 {
@@ -74,13 +74,13 @@ func (m *marks) assertMark(k Mark, st *State) {
 
 func (m *marks) checkMark(k Mark, st *State) {
 	v := m.slot(k).v.Load()
-	if !(slotReaders(v) > 0 && !slotIsClaimed(v)) {
+	if slotReaders(v) == 0 || slotIsClaimed(v) {
 		invariants.Fail("a held mark is counted, and not claimed", k, v)
 	}
 	if slotValue(v) > st.MaxFrame {
 		invariants.Fail("a mark is at most the snapshot's last frame", k, slotValue(v), st.MaxFrame)
 	}
-	if !(!k.InFile() || st.MaxFrame == st.NBackfill && slotValue(v) == 0) {
+	if k.InFile() && (st.MaxFrame != st.NBackfill || slotValue(v) != 0) {
 		invariants.Fail("slot 0 reads the database file only", k, st.Snapshot)
 	}
 }

@@ -17,31 +17,53 @@ import (
 )
 
 func TestContext(t *testing.T) {
-	var points, failed atomic.Int64
+	var fig contextFigures
 	for i := range workloads {
 		w := &workloads[i]
 		if w.heavy || w.anywhere || w.background {
 			continue // the same calls as others
 		}
 		t.Run(w.name, func(t *testing.T) {
-			sweep(sampling(3), func(n int) bool {
+			fig.loop(t, w.name, sampling(3), func(n int) (bool, bool, *faultdisk.Disk, error) {
 				p := &contextPoint{w: w, n: n}
-				if err := p.run(); err != nil {
-					t.Errorf("%s: the context ends at operation %d: %v\nlast operations:\n%s"+
-						"replay: WALNUT_CRASH_AT=%d go test ./internal/crashtest -run '%s'",
-						w.name, n, err, lastOps(p.s.disk), n, replayName(t))
-				}
-				if p.ended {
-					points.Add(1)
-				}
-				if p.failed {
-					failed.Add(1)
-				}
-				return p.ended
+				err := p.run()
+				return p.ended, p.failed, p.s.disk, err
 			})
 		})
 	}
-	t.Logf("contexts, in all: %d points, %d of which end a call", points.Load(), failed.Load())
+	fig.conclude(t, "pages")
+}
+
+// contextFigures count the operations at which a context ended, and those at
+// which that ended a call.
+type contextFigures struct{ points, failed atomic.Int64 }
+
+// loop calls run with 1, 2, 3 …, or in larger steps, until the context of a run
+// does not end.
+func (f *contextFigures) loop(t *testing.T, name string, stride int, run func(n int) (ended, failed bool, d *faultdisk.Disk, err error)) {
+	sweep(stride, func(n int) bool {
+		ended, failed, d, err := run(n)
+		if err != nil {
+			t.Errorf("%s: the context ends at operation %d: %v\nlast operations:\n%s"+
+				"replay: WALNUT_CRASH_AT=%d go test ./internal/crashtest -run '%s'",
+				name, n, err, lastOps(d), n, replayName(t))
+		}
+		if ended {
+			f.points.Add(1)
+		}
+		if failed {
+			f.failed.Add(1)
+		}
+		return ended
+	})
+}
+
+// conclude fails if the loops met nothing, or left something running.
+func (f *contextFigures) conclude(t *testing.T, what string) {
+	t.Logf("contexts, %s, in all: %d points, %d of which end a call", what, f.points.Load(), f.failed.Load())
+	if f.failed.Load() == 0 && onlyAt() == 0 {
+		t.Error("no context has ended a call")
+	}
 	noGoroutines(t)
 }
 

@@ -19,31 +19,21 @@ import (
 )
 
 func TestContextSQL(t *testing.T) {
-	var points, failed atomic.Int64
+	var fig contextFigures
+	stride := 2 * sampling(4)
+	if seedCount() >= 5 {
+		stride = 1
+	}
 	for _, w := range sqlWorkloads {
 		t.Run(w.name, func(t *testing.T) {
-			sweep(2*sampling(4), func(n int) bool {
+			fig.loop(t, w.name, stride, func(n int) (bool, bool, *faultdisk.Disk, error) {
 				p := &sqlContextPoint{w: w, n: n}
-				if err := p.run(t); err != nil {
-					t.Errorf("%s: the context ends at operation %d: %v\nlast operations:\n%s"+
-						"replay: WALNUT_CRASH_AT=%d go test ./internal/crashtest -run '%s'",
-						w.name, n, err, lastOps(p.s.disk), n, replayName(t))
-				}
-				if p.ended {
-					points.Add(1)
-				}
-				if p.failed {
-					failed.Add(1)
-				}
-				return p.ended
+				err := p.run(t)
+				return p.ended, p.failed, p.s.disk, err
 			})
 		})
 	}
-	t.Logf("contexts in SQL, in all: %d points, %d of which end a statement", points.Load(), failed.Load())
-	if failed.Load() == 0 && onlyAt() == 0 {
-		t.Error("no context has ended a statement")
-	}
-	noGoroutines(t)
+	fig.conclude(t, "SQL")
 }
 
 // sqlContextPoint is one run of a script with one context that ends.

@@ -45,7 +45,7 @@ func (l *Log) checkLocked() {
 		}
 		return
 	}
-	if !(m.leading || len(m.inflight) == 0 && len(m.leadWaiters) == 0) {
+	if !m.leading && len(m.inflight)+len(m.leadWaiters) > 0 {
 		invariants.Fail("no accepted commit is without a leader", l.path, len(m.inflight), len(m.leadWaiters))
 	}
 	l.checkInflightLocked()
@@ -77,12 +77,12 @@ func (l *Log) checkPublishedLocked() {
 // published end to the accepted one, the appended ones first.
 func (l *Log) checkInflightLocked() {
 	m, p := &l.mu, l.co.Published()
-	if !(m.nAppended >= 0 && m.nAppended <= len(m.inflight)) {
+	if m.nAppended < 0 || m.nAppended > len(m.inflight) {
 		invariants.Fail("nAppended counts commits in flight", l.path, m.nAppended, len(m.inflight))
 	}
 	end, seq, appended, bytes := p.MaxFrame, p.Seq, p.MaxFrame, int64(0)
 	for i, c := range m.inflight {
-		if !(c.first == end+1 && c.end >= c.first) {
+		if c.first != end+1 || c.end < c.first {
 			invariants.Fail("commits in flight follow each other", l.path, i, c.first, c.end, end)
 		}
 		if c.seq != seq+1 {
@@ -95,7 +95,7 @@ func (l *Log) checkInflightLocked() {
 			bytes += c.bytes
 		}
 	}
-	if !(end == m.accepted && seq == m.seq) {
+	if end != m.accepted || seq != m.seq {
 		invariants.Fail("the last commit in flight is the accepted end", l.path, end, m.accepted, seq, m.seq)
 	}
 	if appended != m.appended {
