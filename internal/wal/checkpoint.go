@@ -154,23 +154,29 @@ func (c *checkpoint) run(ctx context.Context) error {
 			return err
 		}
 	}
-	defer c.l.co.UnlockCheckpoint()
 	c.r.WaitedFor = "a write transaction"
-	req, err := c.l.co.RequestWriter(coord.MaintenanceRequest, 0)
-	if err != nil {
+	if err := c.takePlace(waits); err != nil {
+		c.l.co.UnlockCheckpoint()
 		return err
 	}
-	if req != nil {
-		if err := req.Wait(waits); err != nil {
-			return err
-		}
-	}
+	// The lock is given up first: the writer who gets the place begins the log
+	// anew only if the lock is free.
 	defer c.l.co.ReleaseWriter()
+	defer c.l.co.UnlockCheckpoint()
 	c.r.WaitedFor = ""
 	if err := c.l.drain(); err != nil || c.l.file == nil {
 		return err
 	}
 	return c.insist(ctx, waits)
+}
+
+// takePlace takes the writer's place.
+func (c *checkpoint) takePlace(ctx context.Context) error {
+	req, err := c.l.co.RequestWriter(coord.MaintenanceRequest, 0)
+	if err != nil || req == nil {
+		return err
+	}
+	return req.Wait(ctx)
 }
 
 // tryLock takes the checkpoint lock if nobody has it but an automatic checkpoint,

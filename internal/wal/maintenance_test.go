@@ -114,3 +114,38 @@ func TestParkedCheckpoint(t *testing.T) {
 		t.Errorf("%+v: the old count of backfilled frames got into the new generation", st)
 	}
 }
+
+// freeLock is a coordination that notes whether the checkpoint lock was free each
+// time that the writer's place was given up.
+type freeLock struct {
+	coord.Coordinator
+	was []bool
+}
+
+func (c *freeLock) ReleaseWriter() {
+	free := c.TryLockCheckpoint()
+	if free {
+		c.UnlockCheckpoint()
+	}
+	c.was = append(c.was, free)
+	c.Coordinator.ReleaseWriter()
+}
+
+// TestCheckpointGivesLockBeforePlace: whoever gets the writer's place after a
+// checkpoint finds the checkpoint lock free, and so begins the log anew.
+func TestCheckpointGivesLockBeforePlace(t *testing.T) {
+	for _, mode := range []CheckpointMode{Full, Restart, Truncate} {
+		x := newLog(t)
+		x.commit(SyncFull, 1, 2)
+		c := &freeLock{Coordinator: x.co}
+		x.co = c
+		x.checkpoint(mode)
+		if len(c.was) != 1 || !c.was[0] {
+			t.Errorf("%s: the lock was free when the place was given up: %v", mode, c.was)
+		}
+		x.commit(SyncFull, 2, 2)
+		if got := x.Stats().Restarts; got != 1 {
+			t.Errorf("%s: %d restarts", mode, got)
+		}
+	}
+}
