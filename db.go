@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/pager"
 	"github.com/walnutdb/walnut/internal/wal"
 )
@@ -18,6 +19,8 @@ type DB struct {
 	store  *pager.Store
 	opt    Options
 	closed atomic.Bool
+	// unwatch ends what Options.OnEvent and Options.Logger began.
+	unwatch func()
 }
 
 // Open opens the database at path, creating it if it is not there, and
@@ -32,11 +35,14 @@ func Open(path string, o *Options) (*DB, error) {
 		return nil, err
 	}
 	s, err := pager.Open(path, pager.Options{FS: opt.FS, PageSize: opt.PageSize, MustExist: opt.MustExist,
-		ReadOnly: opt.ReadOnly, Immutable: opt.Immutable, TxBytes: opt.TxBytes, PoolBytes: opt.PoolBytes})
+		ReadOnly: opt.ReadOnly, Immutable: opt.Immutable, TxBytes: opt.TxBytes, PoolBytes: opt.PoolBytes,
+		Limits: wal.Limits{LogBytes: opt.MaxLogSize, WriterHold: opt.MaxWriterHold, ReaderGrace: opt.ReaderGrace, SideBytes: opt.MaxSideBytes}})
 	if err != nil {
 		return nil, fmt.Errorf("walnut: %w", err)
 	}
-	return &DB{store: s, opt: opt}, nil
+	db := &DB{store: s, opt: opt}
+	db.watch()
+	return db, nil
 }
 
 // Close closes the DB. The last one of a file in the process copies the log
@@ -50,7 +56,9 @@ func (db *DB) Close() error {
 	err := db.store.Close()
 	if errors.Is(err, ErrTxOpen) {
 		db.closed.Store(false)
+		return err
 	}
+	db.unwatch()
 	return err
 }
 
@@ -81,7 +89,12 @@ func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
 		return ErrClosed
 	}
 	v := viewTxs.Get().(*viewTx)
-	db.store.BeginReadInto(&v.p)
+	who := coord.Who{Label: coord.LabelOf(ctx)}
+	var began coord.Moment
+	if who.Label != "" {
+		began = coord.Now() // which costs as much as all the rest
+	}
+	db.store.BeginReadInto(&v.p, who, began)
 	v.tx = Tx{db: db, p: &v.p, opt: TxOptions{ReadOnly: true}}
 	defer func() {
 		v.p.End()
@@ -119,13 +132,13 @@ func (db *DB) Begin(ctx context.Context, o *TxOptions) (*Tx, error) {
 		tx.opt = *o
 	}
 	if tx.opt.ReadOnly || tx.opt.Deferred {
-		tx.p = db.store.BeginRead()
+		tx.p = db.store.BeginRead(coord.Who{Label: coord.LabelOf(ctx)})
 		return tx, nil
 	}
 	if db.opt.ReadOnly {
 		return nil, ErrReadOnly
 	}
-	req, err := db.store.RequestWrite(tx.opt.NoAutoRestart || db.opt.NoAutoRestart)
+	req, err := db.store.RequestWrite(coord.Who{Label: coord.LabelOf(ctx)}, tx.autoActions())
 	if err != nil {
 		return nil, err
 	}
@@ -181,67 +194,6 @@ func (db *DB) Checkpoint(ctx context.Context, mode CheckpointMode, o *Checkpoint
 	return db.store.Log().Checkpoint(ctx, mode, opt)
 }
 
-// Stats tells the state of the engine and what it has done since it was
-// opened. The figures are read one by one, not at one instant.
-type Stats struct {
-	// PageSize in bytes.
-	PageSize int
-	// PageCount is the database size in pages, as a new reader sees it.
-	PageCount uint32
-	// Generation of the log: it grows by one with every restart.
-	Generation uint64
-	// LogFrames is the number of published frames in the log; Backfilled of
-	// them are in the database file, and synced.
-	LogFrames, Backfilled FrameNo
-	// AcceptedFrames, AppendedFrames and DurableFrames are the ends of the log
-	// for transactions on their way.
-	AcceptedFrames, AppendedFrames, DurableFrames FrameNo
-	// LogBytes is the size of the log file, with the part filled ahead.
-	LogBytes int64
-	// CommitSeq is the number of the newest published commit since the
-	// database was opened.
-	CommitSeq uint64
-	// ReadersInFile and ReadersInLog count read transactions by what they
-	// need; QueuedWriters those who wait for the writer's place;
-	// OpenTransactions all that have not ended.
-	ReadersInFile, ReadersInLog, QueuedWriters, OpenTransactions int
-	// Commits were published in Groups rounds, the largest of MaxGroup.
-	Commits, Groups, MaxGroup uint64
-	// LogSyncs and DatabaseSyncs count syncs of the two files.
-	LogSyncs, DatabaseSyncs uint64
-	// FramesWritten and BytesAppended went to the log.
-	FramesWritten, BytesAppended uint64
-	// Spills are the times that a transaction outgrew its memory bound
-	// (Options.TxBytes) and wrote pages to the log before its end;
-	// SpilledFrames are the frames of them, which FramesWritten counts too.
-	Spills, SpilledFrames uint64
-	// Checkpoints copied PagesBackfilled pages; CheckpointErrors failed.
-	Checkpoints, PagesBackfilled, CheckpointErrors uint64
-	// Restarts of the log; LogExtensions are the times it was filled ahead.
-	Restarts, LogExtensions uint64
-	// Failed is what made the log refuse writes, or nil.
-	Failed error
-}
-
-// Stats returns the present figures.
-func (db *DB) Stats() Stats {
-	s := db.store.Log().Stats()
-	return Stats{
-		PageSize: db.store.PageSize(), PageCount: s.Published.DBSize,
-		Generation: uint64(s.Published.Gen), LogFrames: s.Published.MaxFrame, Backfilled: s.Published.NBackfill,
-		AcceptedFrames: s.Accepted, AppendedFrames: s.Appended, DurableFrames: s.Durable,
-		LogBytes: s.LogBytes, CommitSeq: uint64(s.Published.Seq),
-		ReadersInFile: s.ReadersInFile, ReadersInLog: s.ReadersInLog, QueuedWriters: s.QueuedWriters,
-		OpenTransactions: db.store.OpenTransactions(),
-		Commits:          s.Commits, Groups: s.Groups, MaxGroup: s.MaxGroup,
-		LogSyncs: s.LogSyncs, DatabaseSyncs: s.DBSyncs,
-		FramesWritten: s.Frames, BytesAppended: s.AppendBytes,
-		Spills: s.Spills, SpilledFrames: s.SpilledFrames,
-		Checkpoints: s.Checkpoints, PagesBackfilled: s.BackfilledPages, CheckpointErrors: s.CheckpointErrors,
-		Restarts: s.Restarts, LogExtensions: s.Extensions, Failed: s.Failed,
-	}
-}
-
 // Tx is a transaction on pages. It is used by one goroutine at a time.
 type Tx struct {
 	db  *DB
@@ -280,12 +232,20 @@ func (tx *Tx) writing() error {
 	if tx.p.Writing() || !tx.opt.Deferred || tx.opt.ReadOnly || tx.db.opt.ReadOnly {
 		return nil
 	}
-	req, err := tx.p.RequestUpgrade(tx.opt.NoAutoRestart || tx.db.opt.NoAutoRestart)
+	req, err := tx.p.RequestUpgrade(tx.autoActions())
 	if err != nil {
 		return err
 	}
 	_, err = tx.db.wait(context.Background(), req)
 	return err
+}
+
+// autoActions is what the transaction must leave to others.
+func (tx *Tx) autoActions() wal.AutoActions {
+	return wal.AutoActions{
+		NoRestart:    tx.opt.NoAutoRestart || tx.db.opt.NoAutoRestart,
+		NoCheckpoint: tx.opt.NoAutoCheckpoint || tx.db.opt.AutoCheckpoint < 0,
+	}
 }
 
 // SetPageCount makes the database n pages long, at least 1. Pages cut off are

@@ -3,9 +3,11 @@ package walnut
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/internal/pager"
 	"github.com/walnutdb/walnut/internal/wal"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
@@ -55,6 +57,12 @@ const (
 	DefaultPageSize       = 4096
 	DefaultBusyTimeout    = time.Minute
 	DefaultAutoCheckpoint = 1000
+	DefaultMaxLogSize     = pager.DefaultMaxLogBytes
+	DefaultMaxWriterHold  = pager.DefaultWriterHold
+	DefaultReaderGrace    = pager.DefaultReaderGrace
+	DefaultSlowReader     = 10 * time.Second
+	DefaultSlowWriter     = time.Second
+	DefaultSlowSync       = 500 * time.Millisecond
 )
 
 // Options of [Open]. The zero value, and nil, are the defaults.
@@ -93,6 +101,38 @@ type Options struct {
 	// that leaves four times as many waits for the one that runs. 0 is
 	// DefaultAutoCheckpoint, a negative value turns it off.
 	AutoCheckpoint int
+	// MaxLogSize is how large the log may grow, in bytes, before readers that stay
+	// are no longer waited for; 0 is DefaultMaxLogSize, a negative value sets no
+	// limit. Above it the next writer is held for a moment, up to MaxWriterHold,
+	// while short readers end; one that stays for ReaderGrace after the limit was
+	// reached is detached: it goes on reading its snapshot with the help of a
+	// temporary file, and the log is begun anew without it. What a reader sees
+	// does not change. One transaction that is larger than the limit exceeds it,
+	// and so does the log of a temporary file that is full (MaxSideBytes).
+	//
+	// The first Open of a database in this process decides over these four.
+	MaxLogSize int64
+	// MaxWriterHold is how long one writer is held at a time; 0 is
+	// DefaultMaxWriterHold, a negative value does not hold writers.
+	MaxWriterHold time.Duration
+	// ReaderGrace is how long a reader may stay once the limit is reached; 0 is
+	// DefaultReaderGrace, with a negative value readers are detached at once.
+	ReaderGrace time.Duration
+	// MaxSideBytes bounds the temporary file for detached readers; 0 is as many
+	// bytes as the database has.
+	MaxSideBytes int64
+	// Logger gets warnings, with the transaction's label (WithLabel): a reader
+	// keeps the log longer than SlowReader, a writer waits longer than SlowWriter,
+	// a checkpoint cannot finish, a sync takes longer than SlowSync, the log is at
+	// its limit or has failed. nil: nobody looks.
+	Logger *slog.Logger
+	// SlowReader, SlowWriter and SlowSync are what the Logger takes for long; 0 is
+	// DefaultSlowReader, DefaultSlowWriter, DefaultSlowSync.
+	SlowReader, SlowWriter, SlowSync time.Duration
+	// OnEvent is called with what happens in the engine, in order, one call at a
+	// time, on a goroutine of its own. It must not close the DB. One that is too
+	// slow loses events (Event.Missed).
+	OnEvent func(Event)
 	// NoAutoRestart forbids this DB's writers to restart a log that is fully
 	// backfilled, and to copy the rest of a long one for that.
 	NoAutoRestart bool
@@ -114,6 +154,14 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if r.AutoCheckpoint == 0 {
 		r.AutoCheckpoint = DefaultAutoCheckpoint
+	}
+	for _, d := range []struct {
+		d   *time.Duration
+		def time.Duration
+	}{{&r.SlowReader, DefaultSlowReader}, {&r.SlowWriter, DefaultSlowWriter}, {&r.SlowSync, DefaultSlowSync}} {
+		if *d.d <= 0 {
+			*d.d = d.def
+		}
 	}
 	if !walformat.ValidPageSize(r.PageSize) {
 		return r, fmt.Errorf("walnut: Options.PageSize is %d: it must be a power of two from 512 to 65536", r.PageSize)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/pager"
 )
 
@@ -25,7 +26,9 @@ func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if db.closed.Load() {
 		return nil, ErrClosed
 	}
-	return &Snapshot{p: db.store.BeginRead()}, nil
+	p := db.store.BeginRead(coord.Who{Label: coord.LabelOf(ctx)})
+	p.SetConcurrent()
+	return &Snapshot{p: p}, nil
 }
 
 // PageSize is the size of a page in bytes.

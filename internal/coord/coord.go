@@ -9,8 +9,9 @@
 // # Order of locks
 //
 // checkpoint lock, then writer's place, then the log's own mutex, then the
-// publication lock. The queue's mutex and the marks are leaves: nothing is
-// taken while they are held.
+// publication lock. The queue's mutex, the mutexes of the registry and the marks
+// are leaves: nothing is taken while they are held, but for a mark while a
+// reader is detached.
 package coord
 
 import (
@@ -99,10 +100,43 @@ type Coordinator interface {
 	// Readers counts the held marks: of slot 0, and of slots 1 to 4.
 	Readers() (inFile, inLog int)
 
+	// Marks describes the five read marks.
+	Marks() [NumMarks]MarkInfo
+
+	// Enter makes a read transaction known that holds m for st. began is when
+	// it began, 0 if that was not noted.
+	Enter(r *Reader, m Mark, st *State, who Who, began Moment)
+	// Leave ends it and gives its mark back, if it still has one: detached says
+	// that it had none any more.
+	Leave(r *Reader) (detached bool)
+	// ListReaders describes those that have entered.
+	ListReaders() []ReaderInfo
+	// Detach takes their marks from the readers whose snapshot equals the
+	// database file, which is of version v, and which want is true for; it
+	// returns them. want must not block. REQUIRES the checkpoint lock.
+	Detach(v FileVersion, want func(ReaderInfo) bool) []ReaderInfo
+	// RaiseMarks gives readers that share a mark below their own snapshot a
+	// higher one, where there is one. REQUIRES the checkpoint lock.
+	RaiseMarks()
+	// Detached lists the detached readers. Who holds the checkpoint lock finds
+	// all; others may leave at any time.
+	Detached() []DetachedReader
+
 	// RequestWriter asks for the writer's place. A nil Request means that it
 	// is granted; otherwise the caller waits in the queue. base is the commit
-	// that an Upgrade reads; the other kinds ignore it.
-	RequestWriter(kind RequestKind, base CommitSeq) (*Request, error)
+	// that an Upgrade reads; the other kinds ignore it. claim, which may be nil,
+	// says in reports who asks; it must stay until the place is given up, or the
+	// wait has ended.
+	RequestWriter(kind RequestKind, base CommitSeq, claim *Claim) (*Request, error)
+	// Hold says that the holder of the place waits for readers, until Unhold:
+	// upgrades, which are readers, are turned away with ErrBusy. REQUIRES the
+	// writer's place.
+	Hold()
+	// Unhold ends it.
+	Unhold()
+	// ListWriters describes who has the writer's place, first, if somebody has,
+	// and who waits for it, in order.
+	ListWriters() []WriterInfo
 	// Accepted tells that commit seq is the new base of later writers, and
 	// turns away the upgrades that wait on an older one. REQUIRES the
 	// writer's place.
@@ -111,6 +145,8 @@ type Coordinator interface {
 	ReleaseWriter()
 	// Queued counts the requests that wait.
 	Queued() int
+	// MaintenanceQueued reports whether one of them is of a checkpoint or close.
+	MaintenanceQueued() bool
 
 	// LockCheckpoint waits for the checkpoint lock. The error is ctx's.
 	LockCheckpoint(ctx context.Context) error

@@ -154,12 +154,17 @@ func (x *Index) Lookup(page walformat.PageNo, max walformat.FrameNo) walformat.F
 }
 
 // Version returns the newest frame of page that is at most max, as Lookup does,
-// and the name of that version of the page.
+// and the name of that version of the page; 0 if it has none any more, for a
+// reader that was detached and whose page has changed since, in a generation
+// that has ended.
 func (x *Index) Version(page walformat.PageNo, max walformat.FrameNo) (walformat.FrameNo, Version) {
 	if f := x.Lookup(page, max); f != 0 {
 		return f, VersionOf(x.gen, f)
 	}
-	return 0, x.older.of(page)
+	if v := x.older.of(page); v <= VersionOf(x.gen, max) {
+		return 0, v
+	}
+	return 0, 0
 }
 
 // Page returns the page that frame f holds. f must have been added.

@@ -15,8 +15,9 @@ type InProcess struct {
 	published atomic.Pointer[State]
 	pubMu     sync.Mutex
 
-	marks marks
-	queue queue
+	marks    marks
+	registry registry
+	queue    queue
 	// ckpt is the checkpoint lock: full while it is held.
 	ckpt chan struct{}
 }
@@ -28,6 +29,7 @@ func NewInProcess(st State) *InProcess {
 	c := &InProcess{ckpt: make(chan struct{}, 1)}
 	c.published.Store(&st)
 	c.queue.accepted = st.Seq
+	c.registry.init()
 	return c
 }
 
@@ -52,9 +54,18 @@ func (c *InProcess) Publish(update func(*State) bool) bool {
 }
 
 // RequestWriter implements [Coordinator].
-func (c *InProcess) RequestWriter(kind RequestKind, base CommitSeq) (*Request, error) {
-	return c.queue.request(kind, base)
+func (c *InProcess) RequestWriter(kind RequestKind, base CommitSeq, claim *Claim) (*Request, error) {
+	return c.queue.request(kind, base, claim)
 }
+
+// Hold implements [Coordinator].
+func (c *InProcess) Hold() { c.queue.hold() }
+
+// Unhold implements [Coordinator].
+func (c *InProcess) Unhold() { c.queue.unhold() }
+
+// ListWriters implements [Coordinator].
+func (c *InProcess) ListWriters() []WriterInfo { return c.queue.list() }
 
 // Accepted implements [Coordinator].
 func (c *InProcess) Accepted(seq CommitSeq) { c.queue.accept(seq) }
@@ -63,7 +74,10 @@ func (c *InProcess) Accepted(seq CommitSeq) { c.queue.accept(seq) }
 func (c *InProcess) ReleaseWriter() { c.queue.release() }
 
 // Queued implements [Coordinator].
-func (c *InProcess) Queued() int { return c.queue.len() }
+func (c *InProcess) Queued() int { all, _ := c.queue.len(); return all }
+
+// MaintenanceQueued implements [Coordinator].
+func (c *InProcess) MaintenanceQueued() bool { _, n := c.queue.len(); return n > 0 }
 
 // LockCheckpoint implements [Coordinator]. A lock that is free is taken also
 // when ctx has ended, so that the wait is not blamed on another checkpoint.

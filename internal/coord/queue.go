@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // RequestKind says what the writer's place is wanted for.
@@ -36,6 +37,29 @@ type Request struct {
 	base CommitSeq
 	// answer gets one value, once: nil when the place is granted.
 	answer chan error
+	claim  *Claim
+}
+
+// Claim says who asks for the writer's place.
+type Claim struct {
+	Who Who
+	// asked and granted are when. Guarded by the queue's mutex.
+	asked, granted Moment
+}
+
+// Waited is how long the claim waited for the place, which it has.
+func (c *Claim) Waited() time.Duration { return c.granted.Since(c.asked) }
+
+// WriterInfo describes who has the writer's place or waits for it.
+type WriterInfo struct {
+	Who  Who
+	Kind RequestKind
+	// Asked is when the place was asked for, and Granted when it was granted; 0
+	// while it is not.
+	Asked, Granted Moment
+	// Waiting: it is in the queue. Holding: it has the place, and waits for readers
+	// before it goes on.
+	Waiting, Holding bool
 }
 
 // Answer is received from once: nil grants the place, an error ends the wait.
@@ -73,9 +97,12 @@ func (r *Request) Wait(ctx context.Context) error {
 type queue struct {
 	// mu guards all fields. It is a leaf: no other lock is taken under it.
 	mu sync.Mutex
-	// held: somebody has the place, as kind says.
-	held bool
-	kind RequestKind
+	// held: somebody has the place, as kind says. holder is who, if known.
+	held   bool
+	kind   RequestKind
+	holder *Claim
+	// holding: the holder waits for readers.
+	holding bool
 	// accepted is the newest accepted commit.
 	accepted CommitSeq
 	waiting  []*Request
@@ -83,7 +110,10 @@ type queue struct {
 	maintenance int
 }
 
-func (q *queue) request(kind RequestKind, base CommitSeq) (*Request, error) {
+func (q *queue) request(kind RequestKind, base CommitSeq, claim *Claim) (*Request, error) {
+	if claim != nil {
+		claim.asked, claim.granted = Now(), 0
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.assertLocked()
@@ -91,20 +121,81 @@ func (q *queue) request(kind RequestKind, base CommitSeq) (*Request, error) {
 		if base != q.accepted {
 			return nil, ErrSnapshotStale
 		}
-		if q.maintenance > 0 || q.held && q.kind == MaintenanceRequest {
-			return nil, fmt.Errorf("%w: a checkpoint waits for readers to end, and this transaction is one", ErrBusy)
+		if q.maintenance > 0 || q.held && (q.kind == MaintenanceRequest || q.holding) {
+			return nil, errReaderInTheWay()
 		}
 	}
 	if !q.held {
-		q.held, q.kind = true, kind
+		q.grant(kind, claim, claim.askedAt())
 		return nil, nil
 	}
-	r := &Request{q: q, kind: kind, base: base, answer: make(chan error, 1)}
+	r := &Request{q: q, kind: kind, base: base, answer: make(chan error, 1), claim: claim}
 	q.waiting = append(q.waiting, r)
 	if kind == MaintenanceRequest {
 		q.maintenance++
 	}
 	return r, nil
+}
+
+func errReaderInTheWay() error {
+	return fmt.Errorf("%w: a checkpoint waits for readers to end, and this transaction is one", ErrBusy)
+}
+
+func (c *Claim) askedAt() Moment {
+	if c == nil {
+		return 0
+	}
+	return c.asked
+}
+
+// grant gives the place, at a moment. REQUIRES mu.
+func (q *queue) grant(kind RequestKind, claim *Claim, at Moment) {
+	q.held, q.kind, q.holder = true, kind, claim
+	if claim != nil {
+		claim.granted = at
+	}
+}
+
+// hold turns away the upgrades that wait, and those that come until unhold.
+func (q *queue) hold() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.holding = true
+	for i := 0; i < len(q.waiting); {
+		if r := q.waiting[i]; r.kind == UpgradeRequest {
+			q.remove(i)
+			r.answer <- errReaderInTheWay()
+			continue
+		}
+		i++
+	}
+	q.assertLocked()
+}
+
+func (q *queue) unhold() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.holding = false
+	q.assertLocked()
+}
+
+func (q *queue) list() (list []WriterInfo) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	add := func(kind RequestKind, c *Claim, waiting bool) {
+		i := WriterInfo{Kind: kind, Waiting: waiting, Holding: !waiting && q.holding}
+		if c != nil {
+			i.Who, i.Asked, i.Granted = c.Who, c.asked, c.granted
+		}
+		list = append(list, i)
+	}
+	if q.held {
+		add(q.kind, q.holder, false)
+	}
+	for _, r := range q.waiting {
+		add(r.kind, r.claim, true)
+	}
+	return list
 }
 
 // remove takes waiting[i] out. REQUIRES mu.
@@ -144,7 +235,7 @@ func (q *queue) releaseLocked() {
 	if !q.held {
 		panic("coord: the writer's place was given back twice")
 	}
-	q.held = false
+	q.held, q.holding, q.holder = false, false, nil
 	for len(q.waiting) > 0 && !q.held {
 		r := q.waiting[0]
 		q.remove(0)
@@ -152,14 +243,18 @@ func (q *queue) releaseLocked() {
 			r.answer <- ErrSnapshotStale
 			continue
 		}
-		q.held, q.kind = true, r.kind
+		at := Moment(0)
+		if r.claim != nil {
+			at = Now()
+		}
+		q.grant(r.kind, r.claim, at)
 		r.answer <- nil
 	}
 }
 
-func (q *queue) len() int {
+func (q *queue) len() (all, maintenance int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.assertLocked()
-	return len(q.waiting)
+	return len(q.waiting), q.maintenance
 }

@@ -11,7 +11,7 @@ import (
 // place asks for the writer's place and must get it at once.
 func place(t *testing.T, c *InProcess, kind RequestKind) {
 	t.Helper()
-	if r, err := c.RequestWriter(kind, c.queue.accepted); r != nil || err != nil {
+	if r, err := c.RequestWriter(kind, c.queue.accepted, nil); r != nil || err != nil {
 		t.Fatalf("the place is not free: %v", err)
 	}
 }
@@ -19,7 +19,7 @@ func place(t *testing.T, c *InProcess, kind RequestKind) {
 // queued asks for the place and must have to wait.
 func queued(t *testing.T, c *InProcess, kind RequestKind) *Request {
 	t.Helper()
-	r, err := c.RequestWriter(kind, c.queue.accepted)
+	r, err := c.RequestWriter(kind, c.queue.accepted, nil)
 	if r == nil || err != nil {
 		t.Fatalf("not queued: %v", err)
 	}

@@ -11,7 +11,10 @@ import (
 func TestNoWallClock(t *testing.T) {
 	// Where a moment is taken, to be compared with a later one of this process.
 	moments := map[string]string{
-		"internal/wal/restart.go": "how long a restart has waited for readers",
+		"internal/wal/restart.go":    "how long a restart has waited for readers",
+		"internal/coord/registry.go": "the epoch of the process's moments",
+		"walnutweb/status.go":        "when a status was taken, for people",
+		"events.go":                  "when an event is handed over, for its receiver",
 	}
 	// What makes of a moment a time of the day, or loses its monotonic part.
 	wall := map[string]bool{

@@ -18,6 +18,7 @@ var mayImport = map[string][]string{
 	"cmd/walnut":                  {".", "cmd/walnut/internal/frozen", "cmd/walnut/internal/sqlsplit", "cmd/walnut/internal/torture", "disk", "internal/sqlitevfs", "internal/wal", "internal/walformat", sqliteModule, "github.com/spf13/cobra", "github.com/mattn/go-isatty", "github.com/olekukonko/tablewriter", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
 	"cmd/walnut/internal/frozen":  {"disk"},
 	"cmd/walnut/internal/torture": {".", "driver", sqliteModule},
+	"walnutweb":                   {"."},
 	"driver":                      {"internal/sqlitevfs", sqliteModule},
 	"internal/sqlitevfs":          {"disk", "internal/coord", "internal/pager", "internal/wal", "internal/walformat", sqliteModule},
 	".":                           {"disk", "internal/coord", "internal/pager", "internal/wal", "internal/walformat"},

@@ -63,18 +63,31 @@ func (t *Tx) CopyTo(ctx context.Context, f disk.File, progress func(done, total 
 // one read, and then those over it that the log has.
 func (t *Tx) readRun(first walformat.PageNo, dst []byte) error {
 	ps := t.PageSize()
+	if _, ok := t.reader.Detached(); ok {
+		return t.readEach(first, dst, true)
+	}
 	k, err := t.s.db.ReadAt(dst, int64(first-1)*int64(ps))
+	if _, ok := t.reader.Detached(); ok {
+		return t.readEach(first, dst, true)
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read pages from %d on of %s: %w", first, t.s.path, err)
 	}
 	clear(dst[k:])
-	if t.inFile() {
+	if t.file {
 		return nil
 	}
+	return t.readEach(first, dst, false)
+}
+
+// readEach fills dst with pages from first on, one by one: all of them, or those
+// that the log has.
+func (t *Tx) readEach(first walformat.PageNo, dst []byte, all bool) error {
+	ps := t.PageSize()
 	for i := 0; i < len(dst)/ps; i++ {
 		n := first + walformat.PageNo(i)
-		if f := t.st.Index.Lookup(n, t.st.MaxFrame); f != 0 {
-			if err := t.s.log.ReadPage(t.st, f, n, dst[i*ps:(i+1)*ps]); err != nil {
+		if f := t.st.Index.Lookup(n, t.st.MaxFrame); all || f != 0 {
+			if err := t.fetch(n, f, dst[i*ps:(i+1)*ps]); err != nil {
 				return err
 			}
 		}
@@ -102,7 +115,7 @@ func (s *Store) Backup(ctx context.Context, path string, overwrite bool, progres
 			_ = f.Close()
 		}
 	}()
-	tx := s.BeginRead()
+	tx := s.BeginRead(coord.Who{Label: "backup"})
 	err = tx.CopyTo(ctx, f, progress)
 	tx.End()
 	if err != nil {

@@ -108,8 +108,9 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 		t.end()
 		return nil
 	}
-	t.setMark(mark)
 	st := *w.Base
+	t.enter(mark, &st)
+	t.s.unmarked.Add(-1)
 	t.st, t.size, t.low = &st, st.DBSize, st.DBSize
 	return nil
 }
@@ -261,7 +262,8 @@ func (t *Tx) Rollback(keep bool) error {
 	t.dropPages()
 	t.size, t.low = w.Base.DBSize, w.Base.DBSize
 	if keep {
-		t.setMark(t.s.log.Coordinator().Pin(w.Base.MaxFrame))
+		t.enter(t.s.log.Coordinator().Pin(w.Base.MaxFrame), t.st)
+		t.s.unmarked.Add(-1)
 	}
 	err := w.Abandon()
 	if err != nil || !keep {
@@ -284,27 +286,27 @@ func (t *Tx) End() {
 
 func (t *Tx) end() {
 	t.done = true
-	if t.mark == coord.NoMark {
+	if t.hits > 0 {
+		t.s.counts.hits.Add(uint64(t.hits))
+		t.hits = 0
+	}
+	if !t.reader.Entered() {
 		t.s.unmarked.Add(-1)
 		return
 	}
-	t.s.log.Coordinator().EndRead(t.mark)
-	t.mark = coord.NoMark
+	t.leave()
 }
 
-// setMark gives a transaction without a mark the mark m, and dropMark takes its
-// mark, if it has one. Transactions without one are counted apart, the others by
-// their marks.
-func (t *Tx) setMark(m coord.Mark) {
-	t.mark = m
-	t.s.unmarked.Add(-1)
+// enter makes a transaction that has the mark m for st one that reads, and leave
+// makes it none. Those that are not entered are counted by Store.unmarked, for
+// which the caller cares.
+func (t *Tx) enter(m coord.Mark, st *coord.State) {
+	t.file = m.InFile()
+	t.s.log.Coordinator().Enter(&t.reader, m, st, t.who, coord.Now())
 }
 
-func (t *Tx) dropMark() {
-	if t.mark == coord.NoMark {
-		return
+func (t *Tx) leave() {
+	if t.s.log.Coordinator().Leave(&t.reader) {
+		t.s.log.ReaderLeft()
 	}
-	t.s.unmarked.Add(1)
-	t.s.log.Coordinator().EndRead(t.mark)
-	t.mark = coord.NoMark
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/wal"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
@@ -49,7 +50,7 @@ func closeStore(t tb, s *Store) {
 // begin begins a write transaction; the place must be free.
 func begin(t tb, s *Store) *Tx {
 	t.Helper()
-	r, err := s.RequestWrite(false)
+	r, err := s.RequestWrite(coord.Who{}, wal.AutoActions{NoRestart: false})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@
 package pager
 
 import (
-	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/invariants"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
@@ -28,13 +27,13 @@ func (t *Tx) assertPages() {
 }
 
 func (t *Tx) checkState() {
-	marked := t.mark != coord.NoMark
+	marked := t.reader.Entered()
 	if t.done {
 		if t.w != nil || marked {
-			invariants.Fail("an ended transaction holds nothing", t.w != nil, t.mark)
+			invariants.Fail("an ended transaction holds nothing", t.w != nil, marked)
 		}
 	} else if marked == (t.w != nil) {
-		invariants.Fail("a transaction reads with a mark or writes without", t.w != nil, t.mark)
+		invariants.Fail("a transaction reads with a mark or writes without", t.w != nil, marked)
 	}
 	if t.w == nil {
 		if len(t.dirty)+len(t.spilled)+len(t.inLog)+len(t.saves)+len(t.shared) > 0 || t.spillErr != nil || t.pooled {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/wal"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
@@ -54,8 +55,8 @@ func TestSnapshotsThroughMapping(t *testing.T) {
 		if _, err := s.log.Checkpoint(ctx, wal.Truncate, wal.CheckpointOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		old := s.BeginRead()
-		if !old.inFile() {
+		old := s.BeginRead(coord.Who{})
+		if !old.file {
 			t.Fatal("the reader does not read the file")
 		}
 		all(old, last, b-1)
@@ -64,7 +65,7 @@ func TestSnapshotsThroughMapping(t *testing.T) {
 			t.Errorf("%v allocations a page", n)
 		}
 		put(t, s, last/2, b) // half in the log, half in the file
-		now := s.BeginRead()
+		now := s.BeginRead(coord.Who{})
 		all(now, last/2, b)
 		if err := now.ReadPage(last, p); err != nil || p[0] != b-1 {
 			t.Errorf("a page that is in the file only: %q, %v", p[0], err)
@@ -94,7 +95,7 @@ func TestAboveTheMapping(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { closeStore(t, s) }()
-	tx := s.BeginRead()
+	tx := s.BeginRead(coord.Who{})
 	defer tx.End()
 	p := make([]byte, 4096)
 	for _, n := range []walformat.PageNo{2, pages / 2, pages} {

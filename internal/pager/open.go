@@ -86,11 +86,11 @@ func openLocked(o Options, path string, db disk.File) (*Store, error) {
 	}
 	if o.Immutable {
 		found.damage = errImmutable
-	} else if err := removeStaleShm(o.FS, path); err != nil {
+	} else if err := removeStale(o.FS, path); err != nil {
 		_ = rec.Close()
 		return nil, err
 	}
-	log, err := rec.Start(wal.Config{FS: o.FS, DB: db, PageSize: found.pageSize, DBSize: found.dbSize, Damage: found.damage})
+	log, err := rec.Start(wal.Config{FS: o.FS, DB: db, PageSize: found.pageSize, DBSize: found.dbSize, Damage: found.damage, Limits: o.Limits})
 	if err != nil {
 		return nil, err
 	}
@@ -128,12 +128,14 @@ func refuseHotJournal(fsys disk.FS, path string, dbSize int64) error {
 		ErrHotJournal, base, filepath.Base(name), base)
 }
 
-// removeStaleShm removes a shared-memory file that nobody uses any more: all
-// processes are kept out. Were it left, a later C SQLite could trust it.
-func removeStaleShm(fsys disk.FS, path string) error {
-	err := fsys.Remove(path + "-shm")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove the stale shared memory file: %w", err)
+// removeStale removes what nobody uses any more, since all processes are kept
+// out: a shared-memory file, which a later C SQLite could trust, and a side file,
+// whose process died before it had taken its name.
+func removeStale(fsys disk.FS, path string) error {
+	for _, suffix := range []string{"-shm", wal.SideSuffix} {
+		if err := fsys.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove the stale %s%s: %w", filepath.Base(path), suffix, err)
+		}
 	}
 	return nil
 }

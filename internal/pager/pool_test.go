@@ -9,6 +9,7 @@ import (
 
 	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/internal/coord"
+	"github.com/walnutdb/walnut/internal/wal"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
 
@@ -152,7 +153,7 @@ func TestCommitAllocations(t *testing.T) {
 	page, v := make([]byte, 4096), byte(0)
 	one := func() {
 		v++
-		if err := s.RequestWriteInto(&r, false); err != nil {
+		if err := s.RequestWriteInto(&r, coord.Who{}, wal.AutoActions{}); err != nil {
 			t.Fatal(err)
 		}
 		tx, err := r.Begin()
@@ -192,7 +193,7 @@ func TestLargeTransactionLeavesNoRoom(t *testing.T) {
 		}
 		var r WriteRequest
 		for _, last := range []walformat.PageNo{5, 1000, 5} {
-			if err := s.RequestWriteInto(&r, false); err != nil {
+			if err := s.RequestWriteInto(&r, coord.Who{}, wal.AutoActions{}); err != nil {
 				t.Fatal(err)
 			}
 			tx, err := r.Begin()

@@ -55,9 +55,9 @@ func TestReaderInFileReadsTheFile(t *testing.T) {
 	if _, err := s.Log().Checkpoint(ctx, wal.Passive, wal.CheckpointOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	r := s.BeginRead()
+	r := s.BeginRead(coord.Who{})
 	defer r.End()
-	if !r.inFile() {
+	if !r.file {
 		t.Fatal("the reader is not in slot 0")
 	}
 	tx = begin(t, s) // restarts the log
@@ -145,7 +145,7 @@ func TestViewsOutliveThePool(t *testing.T) {
 	}
 	commit(t, tx, false)
 	s.buffers.Store(nil)
-	r := s.BeginRead()
+	r := s.BeginRead(coord.Who{})
 	defer r.End()
 	views := map[walformat.PageNo][]byte{}
 	for range 3 {

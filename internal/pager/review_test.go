@@ -209,7 +209,7 @@ func TestGrowthSpills(t *testing.T) {
 		t.Errorf("%d frames in memory, %d spilled", len(frames), tx.w.Spilled())
 	}
 	commit(t, tx, false)
-	r := s.BeginRead()
+	r := s.BeginRead(coord.Who{})
 	defer r.End()
 	for n := walformat.PageNo(2); n <= 1000; n++ {
 		p, err := r.Page(n)

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/wal"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
@@ -61,7 +62,7 @@ func TestModel(t *testing.T) {
 			var reader *Tx
 			seen := committed.clone()
 			if seen.size > 0 && rapid.Bool().Draw(t, "reader") {
-				reader = s.BeginRead()
+				reader = s.BeginRead(coord.Who{})
 			}
 			tx := begin(t, s)
 			now := modelTx(t, tx, committed.clone())
@@ -76,7 +77,7 @@ func TestModel(t *testing.T) {
 				seen.check(t, "the reader", reader)
 				reader.End()
 			}
-			r := s.BeginRead()
+			r := s.BeginRead(coord.Who{})
 			committed.check(t, "a new reader", r)
 			r.End()
 			switch rapid.IntRange(0, 4).Draw(t, "between") {
@@ -233,7 +234,7 @@ func TestSavepointErrors(t *testing.T) {
 	wantErr(t, tx.RollbackTo(1), ErrTxDone, "")
 	_, err := tx.Savepoint()
 	wantErr(t, err, ErrTxDone, "")
-	r := s.BeginRead()
+	r := s.BeginRead(coord.Who{})
 	defer r.End()
 	_, err = r.Savepoint()
 	wantErr(t, err, ErrReadOnly, "")

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/internal/coord"
@@ -37,6 +38,29 @@ type Options struct {
 	// PoolBytes bounds the buffer pool of a store that is not open yet; 0 is
 	// DefaultPoolBytes.
 	PoolBytes int64
+	// Limits of the log of a store that is not open yet. A zero field is its
+	// default, a negative one none.
+	Limits wal.Limits
+}
+
+// Defaults of Options.Limits.
+const (
+	DefaultMaxLogBytes = 64 << 20
+	DefaultWriterHold  = 200 * time.Millisecond
+	DefaultReaderGrace = time.Second
+)
+
+func withDefaultLimits(l wal.Limits) wal.Limits {
+	if l.LogBytes == 0 {
+		l.LogBytes = DefaultMaxLogBytes
+	}
+	if l.WriterHold == 0 {
+		l.WriterHold = DefaultWriterHold
+	}
+	if l.ReaderGrace == 0 {
+		l.ReaderGrace = DefaultReaderGrace
+	}
+	return l
 }
 
 // DefaultPageSize of a new database, in bytes, as SQLite's.
@@ -69,6 +93,7 @@ type Store struct {
 	buffers   atomic.Pointer[pool]
 	// unmarked counts the transactions that hold no read mark: writers.
 	unmarked atomic.Int64
+	counts   poolCounts
 }
 
 // Path is the database's absolute path, without symbolic links.
@@ -92,8 +117,9 @@ func (s *Store) pool() *pool {
 
 // OpenTransactions counts transactions that have not ended.
 func (s *Store) OpenTransactions() int {
-	inFile, inLog := s.log.Coordinator().Readers()
-	return int(s.unmarked.Load()) + inFile + inLog
+	c := s.log.Coordinator()
+	inFile, inLog := c.Readers()
+	return int(s.unmarked.Load()) + inFile + inLog + len(c.Detached())
 }
 
 type storeKey struct {
@@ -140,6 +166,7 @@ func Open(path string, o Options) (*Store, error) {
 	if o.TxBytes <= 0 {
 		o.TxBytes = DefaultTxBytes
 	}
+	o.Limits = withDefaultLimits(o.Limits)
 	o.MustExist = o.MustExist || o.ReadOnly
 	o.Immutable = o.Immutable && o.ReadOnly
 	real, err := o.FS.Resolve(path)

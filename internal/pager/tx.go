@@ -2,7 +2,7 @@
 //
 // States, and what is held in each:
 //
-//	reading   w == nil, mark held          reads st
+//	reading   w == nil, reader entered     reads st, under a mark or detached
 //	writing   w != nil, no mark            reads st = w.Base under its own pages
 //	ended     done                         nothing
 //
@@ -27,11 +27,18 @@ import (
 // Tx is a transaction. It is used by one goroutine at a time, and must end by
 // Commit, Rollback or End.
 type Tx struct {
-	s    *Store
-	st   *coord.State
-	mark coord.Mark
-	w    *wal.Writer
-	done bool
+	s  *Store
+	st *coord.State
+	// reader is entered in the registry while the transaction reads, and has its
+	// mark. file: the mark was in slot 0, the database file is all it needs.
+	reader coord.Reader
+	file   bool
+	who    coord.Who
+	// hits counts pages found in the pool, unless several goroutines read.
+	hits   uint32
+	atOnce bool
+	w      *wal.Writer
+	done   bool
 
 	// size of the database in pages, as this transaction has it.
 	size uint32
@@ -57,23 +64,27 @@ type Tx struct {
 }
 
 // reset makes t a new transaction that keeps the old one's room.
-func (t *Tx) reset(s *Store, mark coord.Mark) {
-	*t = Tx{s: s, mark: mark, dirty: t.dirty, shared: t.shared, frames: t.frames}
+func (t *Tx) reset(s *Store, who coord.Who) {
+	*t = Tx{s: s, who: who, dirty: t.dirty, shared: t.shared, frames: t.frames}
 }
 
-// BeginRead begins a read transaction on the published state.
-func (s *Store) BeginRead() *Tx {
+// BeginRead begins a read transaction on the published state. who says in
+// reports whose it is.
+func (s *Store) BeginRead(who coord.Who) *Tx {
 	t := new(Tx)
-	s.BeginReadInto(t)
+	s.BeginReadInto(t, who, coord.Now())
 	return t
 }
 
 // BeginReadInto is BeginRead without an allocation: t is zero, or has ended and
-// nobody else uses it.
-func (s *Store) BeginReadInto(t *Tx) {
-	mark, st := s.log.Coordinator().BeginRead()
-	t.reset(s, mark)
-	t.st, t.size, t.low = st, st.DBSize, st.DBSize
+// nobody else uses it. began is the present moment; 0 if it is not worth asking
+// for: then reports count its age from when they first saw it.
+func (s *Store) BeginReadInto(t *Tx, who coord.Who, began coord.Moment) {
+	c := s.log.Coordinator()
+	mark, st := c.BeginRead()
+	t.reset(s, who)
+	t.st, t.size, t.low, t.file = st, st.DBSize, st.DBSize, mark.InFile()
+	c.Enter(&t.reader, mark, st, who, began)
 	t.assertState()
 }
 
@@ -93,7 +104,8 @@ func (t *Tx) Resume() bool {
 		c.EndRead(mark)
 		return false
 	}
-	t.mark, t.done = mark, false
+	t.file, t.done = mark.InFile(), false
+	c.Enter(&t.reader, mark, st, t.who, 0)
 	return true
 }
 
@@ -109,44 +121,51 @@ type WriteRequest struct {
 
 // RequestWrite queues for the writer's place, before there is a snapshot, so
 // that the transaction cannot become stale while it waits.
-func (s *Store) RequestWrite(noRestart bool) (*WriteRequest, error) {
+func (s *Store) RequestWrite(who coord.Who, auto wal.AutoActions) (*WriteRequest, error) {
 	r := new(WriteRequest)
-	return r, s.RequestWriteInto(r, noRestart)
+	return r, s.RequestWriteInto(r, who, auto)
 }
 
 // RequestWriteInto is RequestWrite without an allocation: r is zero, or its
 // transaction has ended, by a commit without an error or by a rollback, and
 // nobody else uses it.
-func (s *Store) RequestWriteInto(r *WriteRequest, noRestart bool) error {
+func (s *Store) RequestWriteInto(r *WriteRequest, who coord.Who, auto wal.AutoActions) error {
 	r.s, r.tx = s, &r.own
-	r.own.reset(s, coord.NoMark)
-	return s.log.RequestWriteInto(&r.WriterRequest, noRestart)
+	r.own.reset(s, who)
+	return s.log.RequestWriteInto(&r.WriterRequest, who, auto)
 }
 
 // RequestUpgrade queues to make a read transaction a writing one.
-func (t *Tx) RequestUpgrade(noRestart bool) (*WriteRequest, error) {
+func (t *Tx) RequestUpgrade(auto wal.AutoActions) (*WriteRequest, error) {
 	t.assertState()
 	r := &WriteRequest{s: t.s, tx: t}
-	return r, t.s.log.RequestUpgradeInto(&r.WriterRequest, t.st, noRestart)
+	return r, t.s.log.RequestUpgradeInto(&r.WriterRequest, t.st, t.who, auto)
 }
 
 // Begin takes the granted place and returns the writing transaction. After an
 // error a transaction that reads goes on reading.
 func (r *WriteRequest) Begin() (*Tx, error) {
 	t := r.tx
-	upgrade := t.mark != coord.NoMark
-	t.dropMark()
+	// What an upgrade has read is the newest accepted and published state, and
+	// stays so while it has the place.
+	upgrade, detached := t.reader.Entered(), t.reader.IsDetached()
+	t.s.unmarked.Add(1)
+	if upgrade && !detached {
+		t.leave()
+	}
 	w, err := r.WriterRequest.Begin()
 	if err != nil {
-		if upgrade {
-			// The log has failed: nobody overwrites or restarts anything, so
-			// the state is still there.
-			t.setMark(t.s.log.Coordinator().Pin(t.st.MaxFrame))
+		if upgrade && !detached {
+			// The log has failed: nobody overwrites or restarts anything any
+			// more. If it has begun anew before, all is in the database file.
+			c := t.s.log.Coordinator()
+			t.enter(c.Pin(c.Published().MaxFrame), t.st)
 		}
+		t.s.unmarked.Add(-1)
 		return nil, err
 	}
-	if !upgrade {
-		t.s.unmarked.Add(1)
+	if detached {
+		t.leave()
 	}
 	t.w, t.st = w, w.Base
 	t.size, t.low = w.Base.DBSize, w.Base.DBSize
@@ -177,10 +196,6 @@ func (t *Tx) PageSize() int { return t.s.log.PageSize() }
 
 // Seq is the commit whose state the transaction reads.
 func (t *Tx) Seq() coord.CommitSeq { return t.st.Seq }
-
-// inFile: the transaction may use the database file only. A writer never does:
-// it holds no mark.
-func (t *Tx) inFile() bool { return t.mark.InFile() }
 
 // inBase reports whether page n comes from the snapshot, if it is not dirty.
 func (t *Tx) inBase(n walformat.PageNo) bool { return uint32(n) <= min(t.low, t.st.DBSize) }
@@ -213,6 +228,7 @@ func (t *Tx) look(n walformat.PageNo) ([]byte, *poolPage, error) {
 	}
 	f, v := t.st.Index.Version(n, t.st.MaxFrame)
 	e := t.s.pool().pin(n, v)
+	t.count(e != nil)
 	if e == nil {
 		var err error
 		if e, err = t.load(n, f, v); err != nil {
@@ -226,15 +242,35 @@ func (t *Tx) look(n walformat.PageNo) ([]byte, *poolPage, error) {
 // it into the pool. The caller unpins it.
 func (t *Tx) load(n walformat.PageNo, f walformat.FrameNo, v coord.Version) (*poolPage, error) {
 	e := newPoolPage(n, v, getPage(t.PageSize()))
-	if t.inFile() {
-		f = 0 // it is in the database file, whatever frame it was in
-	}
-	if err := t.s.log.ReadPage(t.st, f, n, e.data); err != nil {
+	if err := t.fetch(n, f, e.data); err != nil {
 		e.unpin()
 		return nil, err
 	}
-	t.s.pool().put(e)
+	if v != 0 {
+		t.s.pool().put(e)
+	}
 	return e, nil
+}
+
+// fetch fills dst with page n, which frame f has, 0 being the database file, from
+// where the transaction may read it. If it was detached meanwhile, what was read
+// may be anything, an error too: by then the frame or the page may be another's.
+func (t *Tx) fetch(n walformat.PageNo, f walformat.FrameNo, dst []byte) error {
+	log := t.s.log
+	if t.w != nil {
+		return log.ReadPage(t.st, f, n, dst)
+	}
+	if v, ok := t.reader.Detached(); ok {
+		return log.ReadDetached(v, n, dst)
+	}
+	if t.file {
+		f = 0 // it is in the database file, whatever frame it was in
+	}
+	err := log.ReadPage(t.st, f, n, dst)
+	if v, ok := t.reader.Detached(); ok {
+		return log.ReadDetached(v, n, dst)
+	}
+	return err
 }
 
 // ReadPage fills dst, one page long, with page n. A page that was never
@@ -255,25 +291,27 @@ func (t *Tx) ReadPage(n walformat.PageNo, dst []byte) error {
 // readBase fills dst with page n as the snapshot has it.
 func (t *Tx) readBase(n walformat.PageNo, dst []byte) error {
 	f, v := t.st.Index.Version(n, t.st.MaxFrame)
-	if t.inFile() {
-		f = 0
-	}
-	if f == 0 && t.s.log.Cached(n) {
+	if (f == 0 || t.file) && t.s.log.Cached(n) {
 		// What the system keeps of the file need not be in the pool too.
-		return t.s.log.ReadPage(t.st, 0, n, dst)
+		return t.fetch(n, f, dst)
 	}
 	pool := t.s.pool()
-	if e := pool.pin(n, v); e != nil {
+	e := pool.pin(n, v)
+	t.count(e != nil)
+	if e != nil {
 		copy(dst, e.data)
 		e.unpin()
 		return nil
 	}
-	if err := t.s.log.ReadPage(t.st, f, n, dst); err != nil {
+	if err := t.fetch(n, f, dst); err != nil {
 		return err
+	}
+	if v == 0 {
+		return nil
 	}
 	// The system keeps pages of the database file too; those of the log cost a
 	// checksum each time.
-	if f != 0 || pool.welcomes(n) {
+	if f != 0 && !t.file || pool.welcomes(n) {
 		data := getPage(len(dst))
 		copy(data, dst)
 		e := newPoolPage(n, v, data)
@@ -325,6 +363,7 @@ func (t *Tx) Page(n walformat.PageNo) ([]byte, error) {
 	if t.inBase(n) && t.dirty[n] == nil && t.spilled[n] == 0 {
 		_, v := t.st.Index.Version(n, t.st.MaxFrame)
 		if p := t.s.pool().view(n, v); p != nil {
+			t.count(true)
 			return p, nil
 		}
 	}

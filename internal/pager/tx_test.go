@@ -37,7 +37,7 @@ func TestZeroPages(t *testing.T) {
 	if got := fmt.Sprint(logPages(t, m)); got != "[1 3 4 5]" {
 		t.Errorf("after shrinking and growing: frames for %s", got)
 	}
-	r := s.BeginRead()
+	r := s.BeginRead(coord.Who{})
 	if r.PageCount() != 5 || value(t, r, 4) != 0 || value(t, r, 5) != 5 {
 		t.Errorf("%d pages, page 4 is %d", r.PageCount(), value(t, r, 4))
 	}
@@ -96,7 +96,7 @@ func TestLockBytePage(t *testing.T) {
 	}
 	closeStore(t, s)
 	s = openMem(t, m, 0)
-	r := s.BeginRead()
+	r := s.BeginRead(coord.Who{})
 	if v := value(t, r, lock+2); v != 7 {
 		t.Errorf("page %d is %d", lock+2, v)
 	}
@@ -163,7 +163,7 @@ func TestCounterUnique(t *testing.T) {
 	for range 3 {
 		s := openMem(t, m, 512)
 		look := func(what string) {
-			r := s.BeginRead()
+			r := s.BeginRead(coord.Who{})
 			defer r.End()
 			var b [16]byte
 			if err := r.ReadHeader(b[:], 24); err != nil {
@@ -224,7 +224,7 @@ func TestShownPage1(t *testing.T) {
 	tx := begin(t, s)
 	set(t, tx, 1, 3)
 	commit(t, tx, false)
-	r := s.BeginRead()
+	r := s.BeginRead(coord.Who{})
 	defer r.End()
 	whole := make([]byte, 512)
 	if err := r.ReadHeader(whole, 0); err != nil {
@@ -319,7 +319,7 @@ func TestRefusals(t *testing.T) {
 	wantErr(t, tx.Commit(context.Background(), CommitOptions{}), ErrTxDone, "")
 	wantErr(t, tx.Rollback(false), ErrTxDone, "")
 	tx.End()
-	r := s.BeginRead()
+	r := s.BeginRead(coord.Who{})
 	_, err = r.Write(1)
 	wantErr(t, err, ErrReadOnly, "")
 	wantErr(t, r.SetPageCount(9), ErrReadOnly, "")
@@ -346,8 +346,8 @@ func TestUpgrade(t *testing.T) {
 	tx := begin(t, s)
 	set(t, tx, 2, 1)
 	commit(t, tx, false)
-	r := s.BeginRead()
-	req, err := r.RequestUpgrade(false)
+	r := s.BeginRead(coord.Who{})
+	req, err := r.RequestUpgrade(wal.AutoActions{NoRestart: false})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -355,9 +355,9 @@ func TestUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	set(t, r, 2, 2)
-	stale := s.BeginRead()
+	stale := s.BeginRead(coord.Who{})
 	commit(t, r, false)
-	_, err = stale.RequestUpgrade(false)
+	_, err = stale.RequestUpgrade(wal.AutoActions{NoRestart: false})
 	wantErr(t, err, coord.ErrSnapshotStale, "")
 	if v := value(t, stale, 2); v != 1 {
 		t.Errorf("the stale one reads %d", v)
@@ -390,8 +390,8 @@ func TestKeep(t *testing.T) {
 				}
 			}
 			if c.upgrade {
-				tx = s.BeginRead()
-				req, err := tx.RequestUpgrade(false)
+				tx = s.BeginRead(coord.Who{})
+				req, err := tx.RequestUpgrade(wal.AutoActions{NoRestart: false})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -417,7 +417,7 @@ func TestKeep(t *testing.T) {
 				}
 			}
 			tx.End()
-			r := s.BeginRead()
+			r := s.BeginRead(coord.Who{})
 			if got := value(t, r, 2); got != 5 {
 				t.Errorf("%s: a new reader reads %d", c.name, got)
 			}

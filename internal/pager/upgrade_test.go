@@ -20,7 +20,7 @@ import (
 // upgrade makes a reader the writer; the place must be free.
 func upgrade(t tb, tx *Tx) {
 	t.Helper()
-	r, err := tx.RequestUpgrade(false)
+	r, err := tx.RequestUpgrade(wal.AutoActions{NoRestart: false})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestUpgradesRestartTheLog(t *testing.T) {
 		o := CommitOptions{Keep: keep}
 		o.AutoCheckpoint = 10
 		for i := range 500 {
-			tx := s.BeginRead()
+			tx := s.BeginRead(coord.Who{})
 			if got := value(t, tx, 2); got != byte(i) {
 				t.Fatalf("read %d, want %d", got, byte(i))
 			}
@@ -83,8 +83,8 @@ func TestUpgradeOnFailedLog(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		reader := s.BeginRead()
-		req, err := reader.RequestUpgrade(false)
+		reader := s.BeginRead(coord.Who{})
+		req, err := reader.RequestUpgrade(wal.AutoActions{NoRestart: false})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,8 +94,8 @@ func TestUpgradeOnFailedLog(t *testing.T) {
 		}
 		_, err = req.Begin()
 		wantErr(t, err, wal.ErrLogFailed, "")
-		if reader.mark == coord.NoMark || reader.Writing() || value(t, reader, 2) != 1 || s.OpenTransactions() != 1 {
-			t.Errorf("in file %v: mark %d, writing %v, %d open", inFile, reader.mark, reader.Writing(), s.OpenTransactions())
+		if !reader.reader.Entered() || reader.Writing() || value(t, reader, 2) != 1 || s.OpenTransactions() != 1 {
+			t.Errorf("in file %v: entered %v, writing %v, %d open", inFile, reader.reader.Entered(), reader.Writing(), s.OpenTransactions())
 		}
 		reader.End()
 		if n := s.OpenTransactions(); n != 0 {
@@ -133,9 +133,9 @@ func TestUpgradesBesideEachOther(t *testing.T) {
 			}
 			var tx Tx
 			for range rounds {
-				s.BeginReadInto(&tx)
+				s.BeginReadInto(&tx, coord.Who{}, 0)
 				v := same(&tx, -1)
-				r, err := tx.RequestUpgrade(rng.IntN(4) == 0)
+				r, err := tx.RequestUpgrade(wal.AutoActions{NoRestart: rng.IntN(4) == 0})
 				if err == nil {
 					_, err = r.Wait(ctx)
 				}
@@ -174,7 +174,7 @@ func TestUpgradesBesideEachOther(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	last := s.BeginRead()
+	last := s.BeginRead(coord.Who{})
 	if got, want := value(t, last, 2), byte(commits.Load()); got != want {
 		t.Errorf("%d after %d commits", got, want)
 	}

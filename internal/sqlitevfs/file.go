@@ -15,6 +15,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
 
+	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/pager"
 	"github.com/walnutdb/walnut/internal/wal"
 	"github.com/walnutdb/walnut/internal/walformat"
@@ -60,7 +61,9 @@ type file struct {
 
 	level          wal.SyncLevel
 	autoCheckpoint int
-	page           []byte
+	// sql is the statement that the connection runs, for reports.
+	sql  string
+	page []byte
 }
 
 var (
@@ -111,13 +114,13 @@ func (f *file) Lock(level vfs.LockLevel) error {
 	}
 	switch {
 	case level == vfs.LOCK_SHARED && !f.hint:
-		f.store.BeginReadInto(&f.read)
+		f.store.BeginReadInto(&f.read, f.who(), coord.Now())
 		f.tx = &f.read
 	case level == vfs.LOCK_SHARED:
 		if f.request == nil {
 			f.request = new(pager.WriteRequest)
 		}
-		err := f.store.RequestWriteInto(f.request, false)
+		err := f.store.RequestWriteInto(f.request, f.who(), f.autoActions())
 		if err = f.wait(f.request, err); err != nil {
 			return err
 		}
@@ -126,7 +129,7 @@ func (f *file) Lock(level vfs.LockLevel) error {
 	case !f.resume():
 		return sqlite3.BUSY_SNAPSHOT
 	case !f.tx.Writing():
-		req, err := f.tx.RequestUpgrade(false)
+		req, err := f.tx.RequestUpgrade(f.autoActions())
 		if err = f.wait(req, err); err != nil {
 			return err
 		}
@@ -134,6 +137,20 @@ func (f *file) Lock(level vfs.LockLevel) error {
 	}
 	f.lock = level
 	return nil
+}
+
+// who says whose the connection's transactions are.
+func (f *file) who() coord.Who {
+	w := coord.Who{SQL: f.sql}
+	if f.conn != nil {
+		w.Label = coord.LabelOf(f.conn.GetInterrupt())
+	}
+	return w
+}
+
+// autoActions: with PRAGMA wal_autocheckpoint=0 somebody else sees to the log.
+func (f *file) autoActions() wal.AutoActions {
+	return wal.AutoActions{NoCheckpoint: f.autoCheckpoint <= 0}
 }
 
 // Unlock implements [vfs.File]. A transaction that is still writing was not
@@ -188,7 +205,7 @@ func (f *file) reading(read func(*pager.Tx) error) error {
 	case f.lock != vfs.LOCK_NONE:
 		return errors.New("the snapshot of this cursor ended with the transaction that was committed under it")
 	}
-	tx := f.store.BeginRead()
+	tx := f.store.BeginRead(f.who())
 	defer tx.End()
 	return read(tx)
 }

@@ -42,7 +42,13 @@ func (c *checkpoint) backfill(ctx context.Context) (done bool, err error) {
 		return false, nil
 	}
 	if safe > t.NBackfill {
-		if err := c.copyTo(ctx, t, safe); err != nil {
+		err := c.copyTo(ctx, t, safe)
+		if isSideFull(err) {
+			c.sideFull = true
+			c.r.WaitedFor = fmt.Sprintf("%s, for whom the pages to be overwritten cannot be kept: %v", readers(len(l.co.Detached()), "that is detached"), err)
+			return false, nil
+		}
+		if err != nil {
 			return false, err
 		}
 	}
@@ -63,7 +69,7 @@ func (c *checkpoint) copyTo(ctx context.Context, t *coord.State, safe walformat.
 	if err := l.unmoved(); err != nil {
 		return err
 	}
-	if err := l.copyPages(ctx, t, safe, c.o.Progress); err != nil {
+	if err := c.copyPages(ctx, t, safe); err != nil {
 		return err
 	}
 	// The log must not be begun anew over what went into a file that is gone.
@@ -77,6 +83,7 @@ func (c *checkpoint) copyTo(ctx context.Context, t *coord.State, safe walformat.
 		s.NBackfill = safe
 		return true
 	})
+	l.fileVersion++
 	l.stats.checkpoints.Add(1)
 	return nil
 }
@@ -99,19 +106,29 @@ func (l *Log) lastCommit(t *coord.State, max walformat.FrameNo) (walformat.Frame
 // copyPages writes the newest version of every page in the frames (t.NBackfill,
 // safe] to the database file (see copy.go), sets its size if safe ends t, and
 // syncs it.
-func (l *Log) copyPages(ctx context.Context, t *coord.State, safe walformat.FrameNo, progress func(done, total int)) error {
+func (c *checkpoint) copyPages(ctx context.Context, t *coord.State, safe walformat.FrameNo) error {
+	l := c.l
 	h := l.hdr.Load()
 	dbSize, err := l.sizeAt(h, t.Index, safe)
 	if err != nil {
 		return err
 	}
 	todo := newestPages(t.Index, t.NBackfill, safe, walformat.PageNo(dbSize))
+	keep := dbSize
+	if safe != t.MaxFrame {
+		keep = ^uint32(0) // nothing is cut off
+	}
+	if err := l.saveForDetached(todo, keep); err != nil {
+		return err
+	}
 	done := 0
 	err = newCopier(l, h, t.Index, todo).run(ctx, func(n int) {
 		done += n
+		c.pages += n
 		l.stats.backfilledPages.Add(uint64(n))
-		if progress != nil {
-			progress(done, len(todo))
+		l.stats.dbBytes.Add(uint64(n) * uint64(h.PageSize))
+		if c.o.Progress != nil {
+			c.o.Progress(done, len(todo))
 		}
 	})
 	if err != nil {
@@ -125,7 +142,12 @@ func (l *Log) copyPages(ctx context.Context, t *coord.State, safe walformat.Fram
 		}
 	}
 	l.stats.dbSync.Add(1)
-	if err := db.SyncData(); err != nil {
+	begin := coord.Now()
+	err = db.SyncData()
+	took := coord.Now().Since(begin)
+	l.stats.dbSyncTime.add(took)
+	l.slow(EventSlowSync, took, Event{Database: true})
+	if err != nil {
 		return fmt.Errorf("sync %s: %w", db.Name(), err)
 	}
 	if safe == t.MaxFrame {

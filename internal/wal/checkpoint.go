@@ -96,7 +96,9 @@ func (l *Log) Checkpoint(ctx context.Context, mode CheckpointMode, o CheckpointO
 	l.assertState()
 	defer l.assertState()
 	c := checkpoint{l: l, o: o, r: CheckpointResult{Mode: mode}}
+	begin := coord.Now()
 	err := c.finish(c.run(ctx))
+	c.record(begin, err)
 	return c.r, err
 }
 
@@ -106,7 +108,12 @@ type checkpoint struct {
 	o CheckpointOptions
 	r CheckpointResult
 	// auto: the checkpoint was not asked for.
-	auto bool
+	auto  bool
+	claim coord.Claim
+	// pages were copied.
+	pages int
+	// sideFull: what detached readers need does not fit into their file.
+	sideFull bool
 }
 
 // finish makes of run's error what the caller gets.
@@ -172,7 +179,8 @@ func (c *checkpoint) run(ctx context.Context) error {
 
 // takePlace takes the writer's place.
 func (c *checkpoint) takePlace(ctx context.Context) error {
-	req, err := c.l.co.RequestWriter(coord.MaintenanceRequest, 0)
+	c.claim.Who.Label = c.r.Mode.String() + " checkpoint"
+	req, err := c.l.co.RequestWriter(coord.MaintenanceRequest, 0, &c.claim)
 	if err != nil || req == nil {
 		return err
 	}
@@ -322,7 +330,10 @@ func (l *Log) autoCheckpoint(ctx context.Context, threshold walformat.FrameNo) {
 func (l *Log) runAutoCheckpoint(threshold walformat.FrameNo) {
 	defer func() { <-l.auto }()
 	c := checkpoint{l: l, auto: true, r: CheckpointResult{Mode: Passive}}
-	if err := c.finish(c.run(context.Background())); err != nil {
+	begin := coord.Now()
+	err := c.finish(c.run(context.Background()))
+	c.record(begin, err)
+	if err != nil {
 		return
 	}
 	// Writers and readers that overlap leave no moment at which everything

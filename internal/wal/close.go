@@ -19,6 +19,7 @@ func (l *Log) Close(empty bool) error {
 	// log after somebody else has recovered it.
 	l.background.Wait()
 	l.assertState()
+	l.side.close()
 	if l.refused() != nil || !empty {
 		l.refuse(errClosed)
 		return l.closeFile()
@@ -59,7 +60,7 @@ func (l *Log) empty() (bool, error) {
 		return false, err
 	}
 	defer l.co.UnlockCheckpoint()
-	req, err := l.co.RequestWriter(coord.MaintenanceRequest, 0)
+	req, err := l.co.RequestWriter(coord.MaintenanceRequest, 0, nil)
 	if err != nil {
 		return false, err
 	}

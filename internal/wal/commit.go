@@ -97,6 +97,7 @@ func (w *Writer) Commit(ctx context.Context, frames []Frame, dbSize uint32, o Co
 		mark = l.co.Pin(c.end)
 	}
 	l.co.Accepted(c.seq)
+	l.tooLarge(c)
 	early := l.co.EarlyRelease()
 	if early {
 		l.co.ReleaseWriter()
@@ -325,8 +326,9 @@ func (l *Log) publishLocked() {
 	})
 	l.stats.commits.Add(uint64(n))
 	l.stats.groups.Add(1)
-	if uint64(n) > l.stats.maxGroup.Load() {
-		l.stats.maxGroup.Store(uint64(n))
+	l.stats.groupSizes.addSize(uint64(n))
+	if l.subs.Load() != nil {
+		l.emit(Event{Kind: EventCommit, Commits: n, Frames: last.end - l.mu.inflight[0].first + 1, Seq: last.seq, Generation: l.mu.gen})
 	}
 	for _, c := range l.mu.inflight[:n] {
 		c.finish(nil)

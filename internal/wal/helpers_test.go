@@ -156,7 +156,7 @@ func pageData(n walformat.PageNo, version uint32) []byte {
 // RequestWrite is RequestWriteInto a request of its own.
 func (l *Log) RequestWrite(noRestart bool) (*WriterRequest, error) {
 	r := new(WriterRequest)
-	return r, l.RequestWriteInto(r, noRestart)
+	return r, l.RequestWriteInto(r, coord.Who{}, AutoActions{NoRestart: noRestart})
 }
 
 // Wait waits for the place and begins. The error may be ctx's.
@@ -211,7 +211,7 @@ func (x *testLog) acceptedState() coord.State {
 // requestUpgrade is RequestWrite for a read transaction on st.
 func (x *testLog) requestUpgrade(st coord.State) (*WriterRequest, error) {
 	r := new(WriterRequest)
-	return r, x.RequestUpgradeInto(r, &st, true)
+	return r, x.RequestUpgradeInto(r, &st, coord.Who{}, AutoActions{NoRestart: true})
 }
 
 // commit is a whole transaction that must work.

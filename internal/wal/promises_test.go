@@ -88,7 +88,7 @@ func TestCommitOnFailedBase(t *testing.T) {
 	if !errors.Is(err, ErrLogFailed) || errors.Is(err, ErrCommitUnknown) {
 		t.Errorf("it was accepted: %v", err)
 	}
-	if req, err := x.Coordinator().RequestWriter(0, 0); req != nil || err != nil {
+	if req, err := x.Coordinator().RequestWriter(0, 0, nil); req != nil || err != nil {
 		t.Errorf("the writer's place was kept: %v", err)
 	} else {
 		x.Coordinator().ReleaseWriter()

@@ -102,6 +102,7 @@ func (r *Recovered) ReadPage(n walformat.PageNo, dst []byte) (bool, error) {
 func (r *Recovered) Start(cfg Config) (*Log, error) {
 	l := &Log{cfg: cfg, path: r.path, dir: filepath.Dir(r.path), file: r.file, lastHdr: r.Scan.Header,
 		auto: make(chan struct{}, 1)}
+	begin := coord.Now()
 	l.pageSize.Store(int32(cfg.PageSize))
 	l.sizeLimit.Store(-1)
 	l.mapped, _ = cfg.DB.(disk.Mapper)
@@ -138,6 +139,7 @@ func (r *Recovered) Start(cfg Config) (*Log, error) {
 	l.mu.accepted, l.mu.appended, l.mu.durable, l.mu.sum = end, end, end, st.Sum
 	l.appendedEnd.Store(uint32(end))
 	l.co = coord.NewInProcess(st)
+	l.recovery = Event{Kind: EventRecovery, Frames: end, Commits: r.Scan.Transactions, Bytes: r.Scan.FileSize, Duration: coord.Now().Since(begin)}
 	return l, nil
 }
 

@@ -119,7 +119,9 @@ func (l *Log) restart(truncate bool) (bool, error) {
 		l.limitSize()
 	}
 	l.stats.restarts.Add(1)
+	frames := l.co.Published().MaxFrame
 	l.beginGeneration(base)
+	l.emit(Event{Kind: EventRestart, Generation: l.co.Published().Gen, Frames: frames, Truncated: truncate})
 	return true, nil
 }
 
@@ -128,6 +130,9 @@ func (l *Log) restart(truncate bool) (bool, error) {
 // error only leaves the file long. REQUIRES as restart.
 func (l *Log) limitSize() {
 	limit := walformat.Offset(l.sizeLimit.Load())
+	if most := walformat.Offset(l.cfg.Limits.LogBytes); most > 0 && (limit < 0 || limit > most) {
+		limit = most
+	}
 	if limit < 0 || l.reserved <= max(limit, walformat.HeaderSize) {
 		return
 	}

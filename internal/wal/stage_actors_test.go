@@ -147,7 +147,7 @@ func upgrades(version uint32, page walformat.PageNo) func(p *player) error {
 		r := p.beginRead()
 		defer p.endRead(r)
 		req := new(WriterRequest)
-		err := p.RequestUpgradeInto(req, r.st, false)
+		err := p.RequestUpgradeInto(req, r.st, coord.Who{}, AutoActions{})
 		var w *Writer
 		if err == nil {
 			w, err = p.take(req)

@@ -142,9 +142,9 @@ func (c onCoord) ClaimMarks() bool {
 	return c.Coordinator.ClaimMarks()
 }
 
-func (c onCoord) RequestWriter(kind coord.RequestKind, base coord.CommitSeq) (*coord.Request, error) {
+func (c onCoord) RequestWriter(kind coord.RequestKind, base coord.CommitSeq, claim *coord.Claim) (*coord.Request, error) {
 	c.step("ask for the writer's place")
-	return c.Coordinator.RequestWriter(kind, base)
+	return c.Coordinator.RequestWriter(kind, base, claim)
 }
 
 // play is a scenario: setup brings about the beginning, and the actors go on

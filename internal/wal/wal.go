@@ -10,6 +10,9 @@
 //	commit.go      accept, append, sync, publish, finalize
 //	checkpoint.go  the modes; backfill.go and copy.go copy into the file
 //	restart.go     a new generation
+//	hold.go        a log at its limit: held writers, detached readers
+//	side.go        pages that were overwritten, for detached readers
+//	events.go      what happened, for those who asked
 //	moved.go       the files, removed or replaced while they are open
 //
 // # A commit
@@ -110,6 +113,8 @@ type Config struct {
 	// Damage, if not nil, refuses writes and checkpoints with this error:
 	// something is wrong that reading survives.
 	Damage error
+	// Limits of the log.
+	Limits Limits
 
 	// sizes are for tests.
 	sizes copySizes
@@ -161,6 +166,14 @@ type Log struct {
 	copyOnWrite bool
 	// sequential: nothing is to run in the background.
 	sequential bool
+	// over: see hold.go. Guarded by the writer's place.
+	over overLimit
+
+	// side has the pages that detached readers need. fileVersion is the version
+	// of the database file: it is counted up with every backfill that is
+	// published. Guarded by the checkpoint lock.
+	side        sideIndex
+	fileVersion coord.FileVersion
 
 	// sizeInDoubt: the database file's size on disk may be another than the one
 	// that is shown, after an unclean end or a failed sync. Guarded by the
@@ -219,14 +232,22 @@ type Log struct {
 	out writeOut
 
 	stats counters
+	// subs has the subscribers to events, nil if there are none; it is changed
+	// under subMu. recovery tells what was found on opening.
+	subs     atomic.Pointer[subscribers]
+	subMu    sync.Mutex
+	recovery Event
 }
 
 // counters behind Stats.
 type counters struct {
-	commits, groups, syncs, frames, appendBytes  atomic.Uint64
-	checkpoints, backfilledPages, restarts       atomic.Uint64
-	checkpointErrs, extensions, maxGroup, dbSync atomic.Uint64
-	spills, spilledFrames                        atomic.Uint64
+	commits, groups, syncs, frames, appendBytes atomic.Uint64
+	checkpoints, backfilledPages, restarts      atomic.Uint64
+	checkpointErrs, extensions, dbSync          atomic.Uint64
+	spills, spilledFrames, detached, dbBytes    atomic.Uint64
+	groupSizes, logSyncTime, dbSyncTime         histogram
+	checkpointTime, holds, waits                histogram
+	history                                     history
 }
 
 // Stats are counts since the log was opened, and its present state.
@@ -251,6 +272,26 @@ type Stats struct {
 	// Checkpoints moved BackfilledPages pages; CheckpointErrors failed.
 	Checkpoints, BackfilledPages, CheckpointErrors uint64
 	Restarts, Extensions                           uint64
+	// DatabaseBytes were written to the database file by checkpoints.
+	DatabaseBytes uint64
+	// GroupSizes are commits a round. The others are durations: of syncs, of
+	// checkpoints, of holds because of the limit, and of waits for the writer's
+	// place, without those that waited for nobody.
+	GroupSizes, LogSyncTime, DBSyncTime, CheckpointTime, HoldTime, WaitTime Histogram
+	// Detached counts the readers that were detached, ReadersDetached those that
+	// are now; SideImages and SideBytes are what is saved for them.
+	Detached              uint64
+	ReadersDetached       int
+	SideImages, SideBytes int64
+	// Limit is the limit of the log in frames, 0 if there is none; OverLimit says
+	// that it is reached.
+	Limit walformat.FrameNo
+	// SafeFrame is up to where a checkpoint could copy now; SafeOK is false if
+	// it could not at all, for a reader of the database file.
+	SafeFrame walformat.FrameNo
+	SafeOK    bool
+	// Marks are the read marks.
+	Marks [coord.NumMarks]coord.MarkInfo
 	// Failed is what poisoned the log, or nil.
 	Failed error
 }
@@ -259,14 +300,23 @@ type Stats struct {
 func (l *Log) Stats() Stats {
 	c := &l.stats
 	s := Stats{
-		Published: l.co.Published().Snapshot, QueuedWriters: l.co.Queued(),
-		Commits: c.commits.Load(), Groups: c.groups.Load(), MaxGroup: c.maxGroup.Load(),
+		Published: l.co.Published().Snapshot,
+		Commits:   c.commits.Load(), Groups: c.groups.Load(), MaxGroup: c.groupSizes.max.Load(),
 		LogSyncs: c.syncs.Load(), DBSyncs: c.dbSync.Load(), Frames: c.frames.Load(), AppendBytes: c.appendBytes.Load(),
 		Spills: c.spills.Load(), SpilledFrames: c.spilledFrames.Load(),
 		Checkpoints: c.checkpoints.Load(), BackfilledPages: c.backfilledPages.Load(),
 		CheckpointErrors: c.checkpointErrs.Load(), Restarts: c.restarts.Load(), Extensions: c.extensions.Load(),
 	}
+	s.QueuedWriters = l.co.Queued()
 	s.ReadersInFile, s.ReadersInLog = l.co.Readers()
+	s.ReadersDetached = len(l.co.Detached())
+	s.SafeFrame, s.SafeOK = l.co.SafeFrame(s.Published.MaxFrame)
+	s.Marks = l.co.Marks()
+	s.Limit, s.Detached, s.DatabaseBytes = l.limitFrames(), c.detached.Load(), c.dbBytes.Load()
+	s.GroupSizes, s.LogSyncTime, s.DBSyncTime = c.groupSizes.load(), c.logSyncTime.load(), c.dbSyncTime.load()
+	s.CheckpointTime, s.HoldTime, s.WaitTime = c.checkpointTime.load(), c.holds.load(), c.waits.load()
+	side := l.side.stats(l.PageSize())
+	s.SideImages, s.SideBytes = side.images, side.bytes
 	l.mu.Lock()
 	s.Accepted, s.Appended, s.Durable, s.Failed = l.mu.accepted, l.mu.appended, l.mu.durable, l.mu.failed
 	hasFile := l.mu.gen > 0 && s.Published.MaxFrame > 0
@@ -341,6 +391,7 @@ func (l *Log) poisonLocked(what string, cause error) error {
 	if l.mu.failed == nil {
 		l.mu.failed = fmt.Errorf("%w (%s %s: %w)", ErrLogFailed, what, filepath.Base(l.path), cause)
 		l.broken.Store(true)
+		l.emit(Event{Kind: EventLogFailed, Err: l.mu.failed, Seq: l.mu.seq})
 	}
 	for _, c := range l.mu.inflight {
 		c.finish(fmt.Errorf("%w until the database is opened again (%s %s: %w)", ErrCommitUnknown, what, filepath.Base(l.path), cause))
@@ -363,7 +414,12 @@ func (l *Log) syncFile(what string) error {
 		return err
 	}
 	l.stats.syncs.Add(1)
-	if err := l.file.SyncData(); err != nil {
+	begin := coord.Now()
+	err := l.file.SyncData()
+	took := coord.Now().Since(begin)
+	l.stats.logSyncTime.add(took)
+	l.slow(EventSlowSync, took, Event{})
+	if err != nil {
 		return l.poison(what, err)
 	}
 	// What was synced counts only if it is found again.

@@ -55,32 +55,39 @@ type Writer struct {
 type WriterRequest struct {
 	log *Log
 	req *coord.Request
-	// noRestart: the request is not to begin a new generation.
-	noRestart bool
-	w         Writer
+	// auto is what the request may do to the log besides.
+	auto  AutoActions
+	claim coord.Claim
+	w     Writer
 }
 
-// RequestWriteInto queues for the writer's place; noRestart forbids restarting
-// the log (AutoRestart). r is zero, or its Writer has ended by an Abandon or by a
-// Commit without an error.
-func (l *Log) RequestWriteInto(r *WriterRequest, noRestart bool) error {
-	return l.request(r, coord.WriteRequest, 0, noRestart)
+// AutoActions are what a write transaction may do to the log besides its own
+// frames, for others who own the log.
+type AutoActions struct {
+	// NoRestart forbids to begin a new generation; NoCheckpoint to copy for it.
+	NoRestart, NoCheckpoint bool
+}
+
+// RequestWriteInto queues for the writer's place. r is zero, or its Writer has
+// ended by an Abandon or by a Commit without an error.
+func (l *Log) RequestWriteInto(r *WriterRequest, who coord.Who, auto AutoActions) error {
+	return l.request(r, coord.WriteRequest, 0, who, auto)
 }
 
 // RequestUpgradeInto is RequestWriteInto for a read transaction on st. It fails
 // with coord.ErrSnapshotStale, now or while it waits, if st is not the newest
 // accepted state.
-func (l *Log) RequestUpgradeInto(r *WriterRequest, st *coord.State, noRestart bool) error {
-	return l.request(r, coord.UpgradeRequest, st.Seq, noRestart)
+func (l *Log) RequestUpgradeInto(r *WriterRequest, st *coord.State, who coord.Who, auto AutoActions) error {
+	return l.request(r, coord.UpgradeRequest, st.Seq, who, auto)
 }
 
-func (l *Log) request(r *WriterRequest, kind coord.RequestKind, base coord.CommitSeq, noRestart bool) (err error) {
+func (l *Log) request(r *WriterRequest, kind coord.RequestKind, base coord.CommitSeq, who coord.Who, auto AutoActions) (err error) {
 	l.assertState()
-	r.log, r.req, r.noRestart = l, nil, noRestart
+	r.log, r.req, r.auto, r.claim.Who = l, nil, auto, who
 	if err := l.refused(); err != nil {
 		return err
 	}
-	r.req, err = l.co.RequestWriter(kind, base)
+	r.req, err = l.co.RequestWriter(kind, base, &r.claim)
 	return err
 }
 
@@ -115,9 +122,17 @@ func (r *WriterRequest) Granted(ctx context.Context) error {
 func (r *WriterRequest) Begin() (*Writer, error) {
 	l := r.log
 	l.assertState()
+	if r.req != nil {
+		took := r.claim.Waited()
+		l.stats.waits.add(took)
+		l.slow(EventSlowWriter, took, Event{Who: r.claim.Who})
+	}
 	err := l.refused()
-	if err == nil && !r.noRestart {
+	if err == nil && !r.auto.NoRestart {
 		err = l.autoRestart()
+	}
+	if err == nil && r.auto == (AutoActions{}) {
+		err = l.relieve()
 	}
 	w := &r.w
 	if err == nil {

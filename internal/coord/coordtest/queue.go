@@ -16,7 +16,7 @@ import (
 // place asks for the writer's place and must get it at once.
 func place(t *testing.T, c coord.Coordinator, kind coord.RequestKind) {
 	t.Helper()
-	if r, err := c.RequestWriter(kind, c.Published().Seq); r != nil || err != nil {
+	if r, err := c.RequestWriter(kind, c.Published().Seq, nil); r != nil || err != nil {
 		t.Fatalf("the place is not free: %v", err)
 	}
 }
@@ -30,7 +30,7 @@ func accepted(c coord.Coordinator, seq coord.CommitSeq) {
 // queued asks for the place and must have to wait.
 func queued(t *testing.T, c coord.Coordinator, kind coord.RequestKind) *coord.Request {
 	t.Helper()
-	r, err := c.RequestWriter(kind, c.Published().Seq)
+	r, err := c.RequestWriter(kind, c.Published().Seq, nil)
 	if r == nil || err != nil {
 		t.Fatalf("not queued: %v", err)
 	}
@@ -81,7 +81,7 @@ func queueOrder(t *testing.T, b Backend) {
 func upgradeStale(t *testing.T, b Backend) {
 	c := b.at(t, 0, 0)
 	// On entry.
-	if _, err := c.RequestWriter(coord.UpgradeRequest, 1); !errors.Is(err, coord.ErrSnapshotStale) {
+	if _, err := c.RequestWriter(coord.UpgradeRequest, 1, nil); !errors.Is(err, coord.ErrSnapshotStale) {
 		t.Fatalf("on entry: %v", err)
 	}
 	// While it waits, as soon as somebody is accepted, and not before.
@@ -118,14 +118,14 @@ func upgradeStale(t *testing.T, b Backend) {
 func upgradeBesideMaintenance(t *testing.T, b Backend) {
 	c := b.at(t, 0, 0)
 	place(t, c, coord.MaintenanceRequest)
-	if _, err := c.RequestWriter(coord.UpgradeRequest, 0); !errors.Is(err, coord.ErrBusy) {
+	if _, err := c.RequestWriter(coord.UpgradeRequest, 0, nil); !errors.Is(err, coord.ErrBusy) {
 		t.Fatalf("maintenance has the place: %v", err)
 	}
 	c.ReleaseWriter()
 
 	place(t, c, coord.WriteRequest)
 	w, m := queued(t, c, coord.WriteRequest), queued(t, c, coord.MaintenanceRequest)
-	if _, err := c.RequestWriter(coord.UpgradeRequest, 0); !errors.Is(err, coord.ErrBusy) {
+	if _, err := c.RequestWriter(coord.UpgradeRequest, 0, nil); !errors.Is(err, coord.ErrBusy) {
 		t.Fatalf("maintenance is somewhere in the queue: %v", err)
 	}
 	m.Cancel()
@@ -199,7 +199,7 @@ func queueMany(t *testing.T, b Backend) {
 		wg.Go(func() {
 			for i := range 400 {
 				kind := coord.RequestKind((g + i) % 3)
-				r, err := c.RequestWriter(kind, coord.CommitSeq(seq.Load()))
+				r, err := c.RequestWriter(kind, coord.CommitSeq(seq.Load()), nil)
 				if r != nil {
 					ctx, cancel := context.WithCancel(context.Background())
 					if i%5 == 0 {

@@ -147,7 +147,7 @@ func (a *actor) ask(kind coord.RequestKind, base coord.CommitSeq) ticket {
 	for _, q := range w.queued {
 		maintained = maintained || q.asked == coord.MaintenanceRequest
 	}
-	req, err := w.c.RequestWriter(kind, base)
+	req, err := w.c.RequestWriter(kind, base, nil)
 	a.returned(past, req != nil, err != nil)
 	t := ticket{req: req, kind: kind, base: base}
 	switch {

@@ -227,7 +227,7 @@ func (w *world) checkEnd() {
 	if n := w.inner.Queued(); n != 0 {
 		w.failf("%d requests are left in the queue", n)
 	}
-	if r, err := w.inner.RequestWriter(coord.WriteRequest, 0); r != nil || err != nil {
+	if r, err := w.inner.RequestWriter(coord.WriteRequest, 0, nil); r != nil || err != nil {
 		w.failf("the writer's place is left (%v)", err)
 	}
 	if !w.inner.TryLockCheckpoint() {

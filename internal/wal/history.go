@@ -1,0 +1,82 @@
+// The last checkpoints, for whoever asks why a log is long.
+
+package wal
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/walnutdb/walnut/internal/coord"
+)
+
+// CheckpointRecord is a checkpoint that has ended.
+type CheckpointRecord struct {
+	CheckpointResult
+	// Auto: nobody asked for it.
+	Auto bool
+	// Ended is when, by the process's clock, and Duration how long it took, waits
+	// included.
+	Ended    coord.Moment
+	Duration time.Duration
+	// Pages were copied.
+	Pages int
+	Err   error
+}
+
+// keptRecords is how many checkpoints are remembered.
+const keptRecords = 64
+
+// history remembers them, in a ring.
+type history struct {
+	mu   sync.Mutex
+	ring [keptRecords]CheckpointRecord // guarded by mu
+	n    int                           // ever recorded; guarded by mu
+}
+
+// Checkpoints returns the last checkpoints that did, or waited for, something,
+// the oldest first: at most 64.
+func (l *Log) Checkpoints() []CheckpointRecord {
+	h := &l.stats.history
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var list []CheckpointRecord
+	for i := max(0, h.n-keptRecords); i < h.n; i++ {
+		list = append(list, h.ring[i%keptRecords])
+	}
+	return list
+}
+
+// record remembers a checkpoint that began at a moment and ended with err, and
+// tells the subscribers.
+func (c *checkpoint) record(begin coord.Moment, err error) {
+	l := c.l
+	now := coord.Now()
+	r := CheckpointRecord{CheckpointResult: c.r, Auto: c.auto, Ended: now, Duration: now.Since(begin), Pages: c.pages, Err: err}
+	l.stats.checkpointTime.add(r.Duration)
+	h := &l.stats.history
+	h.mu.Lock()
+	h.ring[h.n%keptRecords] = r
+	h.n++
+	h.mu.Unlock()
+	l.emit(Event{Kind: EventCheckpoint, Mode: r.Mode, Auto: r.Auto, Pages: r.Pages, Frames: r.LogFrames, Backfilled: r.Backfilled,
+		Duration: r.Duration, WaitedFor: r.WaitedFor, Err: err})
+}
+
+// timed is a backfill that stands for a whole PASSIVE checkpoint, and is recorded
+// if it copied something or failed. REQUIRES the checkpoint lock.
+func (c *checkpoint) timed(ctx context.Context) (done bool, err error) {
+	begin := coord.Now()
+	done, err = c.backfill(ctx)
+	if c.pages > 0 || err != nil {
+		c.count()
+		c.record(begin, err)
+	}
+	return done, err
+}
+
+// Recovery describes what opening the database found in its log.
+// Its Bytes are 0 if there was none.
+func (l *Log) Recovery() Event {
+	return l.recovery
+}
