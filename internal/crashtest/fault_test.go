@@ -184,11 +184,13 @@ func (p *faultPoint) look() {
 }
 
 // swallowed: nobody waits for the outcome of an automatic checkpoint, of the
-// filling of the log ahead of what is needed, and of a look at a size.
+// filling of the log ahead of what is needed, of a look at a size, and of cutting
+// a log that begins anew to its limit.
 func (p *faultPoint) swallowed() bool {
 	return p.s.swallowed > 0 || p.w.background || p.failed.Op == 0 || // it failed in another way: the file was not there
 		p.failed.Op&faultdisk.OpGrow != 0 && strings.HasSuffix(p.failed.Name, "-wal") ||
-		p.failed.Op&faultdisk.OpStat != 0
+		p.failed.Op&faultdisk.OpStat != 0 ||
+		p.w.opt.MaxLogSize > 0 && p.failed.Op&faultdisk.OpTruncate != 0 && strings.HasSuffix(p.failed.Name, "-wal")
 }
 
 // after checks what must hold after a step failed with err.

@@ -206,6 +206,16 @@ func (s *session) drop() error {
 	return nil
 }
 
+// look checks that all readers that are kept still see what they saw.
+func (s *session) look() error {
+	for _, r := range s.held {
+		if err := comparePages(r.tx, r.st); err != nil {
+			return fmt.Errorf("the snapshot of transaction %d changed: %w", r.k, err)
+		}
+	}
+	return nil
+}
+
 func (s *session) dropAll() {
 	for _, r := range s.held {
 		r.tx.Rollback()

@@ -225,6 +225,16 @@ func auto(pageSize, threshold int) walnut.Options {
 	return walnut.Options{PageSize: pageSize, AutoCheckpoint: threshold}
 }
 
+// limited lets the log have so many frames before readers are detached at once,
+// and saves as many pages for them; 0 is as many as there are.
+func limited(pageSize, frames, side int) walnut.Options {
+	return walnut.Options{PageSize: pageSize, MaxLogSize: int64(frames * (pageSize + walformat.FrameHeaderSize)),
+		MaxWriterHold: -1, ReaderGrace: -1, MaxSideBytes: int64(side * pageSize), AutoCheckpoint: 1 << 20}
+}
+
+// look compares what the readers that stay see with what they saw.
+var look = step{"look", (*session).look}
+
 // workloads are what both loops run.
 var workloads = []workload{
 	{name: "creation", opt: page(4096), steps: []step{
@@ -301,6 +311,20 @@ var workloads = []workload{
 	{name: "backups", opt: page(512), steps: []step{
 		bulk(3, 12), backup, commit(full, 3), commit(normal, 4), readers(commit(full, 20), backup, checkpoint(passive)),
 		commit(full, 3), backup, checkpoint(truncate), commit(full, 5), backup, reopen, backup,
+	}},
+	// Readers that stay are detached, on different snapshots, while the database
+	// grows, shrinks and grows again beneath them, and a reader of before reads on.
+	{name: "detached readers", opt: limited(512, 10, 0), steps: []step{
+		bulk(3, 12), readers(commit(full, 3, 4, 5), commit(normal, 3, 6, 7, 8), commit(full, 3, 9), commit(full, 4, 10, 11),
+			readers(commit(full, 3, 4), resize(6, 3), commit(normal, 5, 14), bulk(3, 12), look, commit(full, 7)),
+			commit(full, 3, 20), look, bulk(3, 9)), commit(full, 3), bulk(3, 12), checkpoint(truncate),
+		readers(bulk(3, 12), commit(full, 3), commit(full, 4), checkpoint(restart), commit(normal, 5), commit(full, 3)),
+		commit(full, 3), reopen,
+	}},
+	{name: "detached readers with too small a side file", opt: limited(512, 10, 4), steps: []step{
+		bulk(3, 12), readers(commit(full, 3, 4, 5), bulk(3, 12), commit(full, 3), bulk(3, 12), look, commit(full, 4)),
+		commit(full, 3), bulk(3, 9), readers(commit(full, 3), commit(full, 3), commit(full, 3), bulk(3, 6), look, commit(full, 3)),
+		commit(full, 3), reopen,
 	}},
 	// More than a checkpoint and a recovery read and write at once, and more than
 	// they leave to the sync.

@@ -165,6 +165,9 @@ func (a *actor) look(n walnut.PageNo) error {
 		return nil
 	}
 	p, err := a.page(n)
+	if err == nil && a.db.Stats().ReadersDetached > 0 {
+		a.w.note(a, event{kind: evDetached}, "")
+	}
 	if err == nil {
 		own, isOwn := a.own[n]
 		a.w.note(a, event{kind: evRead, tx: a.rec, access: access{page: n, got: tagOf(p, n), own: own, isOwn: isOwn}}, "")

@@ -17,8 +17,8 @@ import (
 type plan struct {
 	// seed of the disks.
 	seed byte
-	// conns is the number of connections but one; see world.setup for the
-	// others.
+	// conns is the number of connections but one; see world.setup and
+	// world.options for the others.
 	conns, spill, auto, faults byte
 	steps                      []step
 }

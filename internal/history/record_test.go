@@ -76,12 +76,13 @@ const (
 	evSyncFault                   // a sync will fail
 	evReopen                      // the database is opened, which was open nowhere
 	evAllClosed                   // the last connection was closed without an error
+	evDetached                    // a page was read while a reader was detached
 	evKinds                       // the number of kinds
 )
 
 var eventNames = [evKinds]string{"none", "transactions asked for", "transactions begun", "heads read", "pages read",
 	"refused as stale", "commits", "committed", "commits refused", "commits unknown", "ended without a commit", "rollbacks with an error",
-	"checkpoints", "checkpoints that copied all", "power failures", "kills", "failing syncs", "opened anew", "closed by all"}
+	"checkpoints", "checkpoints that copied all", "power failures", "kills", "failing syncs", "opened anew", "closed by all", "pages read beside detached readers"}
 
 func (k eventKind) String() string { return eventNames[k] }
 

@@ -116,6 +116,15 @@ func (w *world) options(a *actor) *walnut.Options {
 	if a.id == 0 && w.p.auto%4 > 0 {
 		o.AutoCheckpoint = 3 << (w.p.auto % 4)
 	}
+	// A log that is at its limit after a few transactions: readers are detached at
+	// once, or after as long as the clock goes on in a step.
+	switch w.p.auto / 4 % 4 {
+	case 1, 2:
+		o.MaxLogSize, o.MaxWriterHold, o.ReaderGrace = int64(w.p.auto/4%4)*6*(pageSize+24), 5*time.Millisecond, -1
+	case 3:
+		o.MaxLogSize, o.MaxWriterHold, o.ReaderGrace = 12*(pageSize+24), 5*time.Millisecond, 20*time.Millisecond
+		o.MaxSideBytes = 12 * pageSize
+	}
 	if w.spills() {
 		o.TxBytes, o.PoolBytes = 1, 512*pageSize
 	}

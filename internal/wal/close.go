@@ -19,7 +19,6 @@ func (l *Log) Close(empty bool) error {
 	// log after somebody else has recovered it.
 	l.background.Wait()
 	l.assertState()
-	l.side.close()
 	if l.refused() != nil || !empty {
 		l.refuse(errClosed)
 		return l.closeFile()

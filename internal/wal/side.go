@@ -50,7 +50,7 @@ type image struct {
 
 type sideIndex struct {
 	// mu guards all below. It is a leaf, but for the mutexes of the registry of
-	// readers, and held over no IO but opening, unlinking and closing the file.
+	// readers, and held over no IO.
 	mu   sync.RWMutex
 	file disk.File // nil while there are no images
 	// images by page, in order of their versions; n counts them.
@@ -172,8 +172,12 @@ func (s *sideIndex) save(l *Log, readers []coord.DetachedReader, pages []walform
 		return nil
 	}
 	ps := l.PageSize()
-	places, err := s.begin(l, len(pages), l.sideBudget(readers))
+	places, err := s.begin(ps, len(pages), l.sideBudget(readers))
+	if err == nil {
+		err = s.open(l)
+	}
 	if err != nil {
+		s.end(l, nil, places, nil, err)
 		return err
 	}
 	images := make([]image, len(pages))
@@ -200,21 +204,14 @@ func (l *Log) sideBudget(readers []coord.DetachedReader) int64 {
 	return int64(last) * int64(l.PageSize())
 }
 
-// begin opens the file, if need be, and takes n places in it.
-func (s *sideIndex) begin(l *Log, n int, budget int64) ([]uint32, error) {
+// begin takes n places in the file, which stays from now on until end.
+func (s *sideIndex) begin(pageSize, n int, budget int64) ([]uint32, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if all := int64(s.places) + int64(max(0, n-len(s.free))); all*int64(l.PageSize()) > budget {
-		return nil, fmt.Errorf("%w: %d pages of %d bytes do not fit into %d bytes", errSideFull, all, l.PageSize(), budget)
-	}
-	if s.file == nil {
-		f, err := openSide(l.cfg.FS, l.cfg.DB.Name()+SideSuffix)
-		if err != nil {
-			return nil, err
-		}
-		s.file, s.images = f, make(map[walformat.PageNo][]image)
-	}
 	s.saving = true
+	if all := int64(s.places) + int64(max(0, n-len(s.free))); all*int64(pageSize) > budget {
+		return nil, fmt.Errorf("%w: %d pages of %d bytes do not fit into %d bytes", errSideFull, all, pageSize, budget)
+	}
 	places := make([]uint32, 0, n)
 	k := min(n, len(s.free))
 	places = append(places, s.free[len(s.free)-k:]...)
@@ -225,6 +222,24 @@ func (s *sideIndex) begin(l *Log, n int, budget int64) ([]uint32, error) {
 		s.places++
 	}
 	return places, nil
+}
+
+// open opens the file, if it is not. Between begin and end nobody closes it.
+func (s *sideIndex) open(l *Log) error {
+	s.mu.Lock()
+	have := s.file != nil
+	s.mu.Unlock()
+	if have {
+		return nil
+	}
+	f, err := openSide(l.cfg.FS, l.cfg.DB.Name()+SideSuffix)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.file, s.images = f, make(map[walformat.PageNo][]image)
+	return nil
 }
 
 // openSide creates the file and takes its name from it. What lies there is of a
@@ -295,15 +310,23 @@ func (s *sideIndex) end(l *Log, pages []walformat.PageNo, places []uint32, image
 // when there is none. It is called when a detached reader has gone.
 func (s *sideIndex) prune(l *Log) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.file == nil || s.saving {
-		return
+	var done disk.File
+	if !s.saving {
+		done = s.pruneLocked(l.co.Detached())
 	}
-	readers := l.co.Detached()
+	s.mu.Unlock()
+	if done != nil {
+		_ = done.Close() // it has no name and nobody's data
+	}
+}
+
+// pruneLocked is prune for those readers; it returns the file if there are none.
+// REQUIRES mu.
+func (s *sideIndex) pruneLocked(readers []coord.DetachedReader) (done disk.File) {
 	if len(readers) == 0 {
-		_ = s.file.Close() // it has no name and nobody's data
+		done = s.file
 		s.file, s.images, s.n, s.places, s.free = nil, nil, 0, 0, nil
-		return
+		return done
 	}
 	versions := make([]coord.FileVersion, 0, len(readers))
 	for _, r := range readers {
@@ -328,14 +351,6 @@ func (s *sideIndex) prune(l *Log) {
 			s.images[n] = kept
 		}
 	}
-}
-
-// close forgets everything.
-func (s *sideIndex) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.file != nil {
-		_ = s.file.Close()
-		s.file, s.images = nil, nil
-	}
+	slices.Sort(s.free) // not as the map has it: runs are to repeat exactly
+	return nil
 }

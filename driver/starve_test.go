@@ -1,0 +1,132 @@
+// SQL readers beside a log at its limit: they are detached as any other, and see
+// what they saw, also when VACUUM makes the file smaller beneath them.
+
+package driver
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/walnutdb/walnut"
+)
+
+// limited opens a database whose log has a limit of so many frames, beyond which
+// readers are detached at once.
+func limited(t *testing.T, frames int64) (*walnut.DB, *sql.DB) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "a.db")
+	db, err := walnut.Open(path, &walnut.Options{MaxLogSize: frames * 4120, MaxWriterHold: 10 * time.Millisecond, ReaderGrace: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := sql.Open("walnut", "file:"+path+"?_pragma=synchronous(normal)&_pragma=cache_size(10)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db, s
+}
+
+const sumAll = "SELECT count(*), sum(a), group_concat(substr(b, 1, 8), '') FROM (SELECT * FROM x ORDER BY a)"
+
+func sums(t *testing.T, q interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}) string {
+	t.Helper()
+	var n, sum int64
+	var text string
+	if err := q.QueryRowContext(context.Background(), sumAll).Scan(&n, &sum, &text); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(n, sum, text)
+}
+
+func TestSQLReaderIsDetached(t *testing.T) {
+	db, s := limited(t, 64)
+	ctx := context.Background()
+	mustExec(t, s, "CREATE TABLE x(a INTEGER PRIMARY KEY, b TEXT)")
+	mustExec(t, s, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 400) INSERT INTO x SELECT i, hex(randomblob(500)) FROM n")
+
+	tx, err := s.BeginTx(walnut.WithLabel(ctx, "report"), &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := sums(t, tx)
+	rows, err := s.QueryContext(walnut.WithLabel(ctx, "export"), "SELECT a, length(b) FROM x ORDER BY a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	next := func(n int) {
+		t.Helper()
+		for range n {
+			var a, l int
+			if !rows.Next() {
+				t.Fatalf("after %d rows: %v", seen, rows.Err())
+			}
+			if err := rows.Scan(&a, &l); err != nil {
+				t.Fatal(err)
+			}
+			if seen++; a != seen || l != 1000 {
+				t.Fatalf("row %d: %d, %d", seen, a, l)
+			}
+		}
+	}
+	next(50)
+
+	change := func(rounds int) {
+		t.Helper()
+		for i := range rounds {
+			mustExec(t, s, "UPDATE x SET b = hex(randomblob(300)) WHERE a % 7 = ?", i%7)
+		}
+	}
+	change(20)
+	if st := db.Stats(); st.ReadersDetached != 2 || st.Restarts == 0 {
+		t.Fatalf("%d readers are detached, %d restarts", st.ReadersDetached, st.Restarts)
+	}
+	next(100)
+	mustExec(t, s, "DELETE FROM x WHERE a > 100")
+	mustExec(t, s, "VACUUM")
+	change(20)
+	if got := sums(t, tx); got != want {
+		t.Error("the sums of the reader have changed")
+	}
+	next(100)
+	mustExec(t, s, "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i+1 FROM n WHERE i < 1900) INSERT INTO x SELECT i, hex(randomblob(500)) FROM n")
+	change(20)
+	next(150)
+	if rows.Next() {
+		t.Error("there are more rows than there were")
+	}
+	if got := sums(t, tx); got != want {
+		t.Error("the sums of the reader have changed")
+	}
+	// It is a reader of an old state, and cannot write.
+	if err := rows.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Error(err)
+	}
+	if st := db.Stats(); st.ReadersDetached != 0 || st.SideBytes != 0 || st.OpenTransactions != 0 {
+		t.Errorf("left: %d detached, %d bytes, %d transactions", st.ReadersDetached, st.SideBytes, st.OpenTransactions)
+	}
+	var ok string
+	if err := s.QueryRow("PRAGMA integrity_check").Scan(&ok); err != nil || ok != "ok" {
+		t.Errorf("integrity_check: %q, %v", ok, err)
+	}
+	if got := sums(t, s); got == want {
+		t.Error("a new reader sees the old state")
+	}
+}
