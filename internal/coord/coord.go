@@ -10,8 +10,7 @@
 //
 // checkpoint lock, then writer's place, then the log's own mutex, then the
 // publication lock. The queue's mutex, the mutexes of the registry and the marks
-// are leaves: nothing is taken while they are held, but for a mark while a
-// reader is detached.
+// are leaves: nothing is taken while they are held.
 package coord
 
 import (

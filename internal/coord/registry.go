@@ -21,6 +21,7 @@
 package coord
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,7 +165,7 @@ func (c *InProcess) info(r *Reader, now Moment) ReaderInfo {
 	i := ReaderInfo{Who: r.who, Began: r.seen, Noted: r.began != 0, Mark: r.mark, State: r.st}
 	i.File, i.Detached = r.Detached()
 	if i.Holds = r.st.MaxFrame; r.mark > 0 {
-		i.Holds = slotValue(c.marks.log[r.mark].v.Load())
+		i.Holds = c.markValue(r.mark)
 	}
 	return i
 }
@@ -192,6 +193,7 @@ func (c *InProcess) ListReaders() (list []ReaderInfo) {
 func (c *InProcess) Detach(v FileVersion, want func(ReaderInfo) bool) (list []ReaderInfo) {
 	now := Now()
 	p := c.published.Load()
+	var marks []Mark
 	c.registry.each(func(r *Reader) {
 		if r.mark == NoMark || !r.readsFile(p) {
 			return
@@ -202,13 +204,15 @@ func (c *InProcess) Detach(v FileVersion, want func(ReaderInfo) bool) (list []Re
 		}
 		c.registry.detached.Add(1)
 		r.detached.Store(uint64(v) + 1)
-		c.marks.step(0, r.mark.part())
-		m := r.mark
+		marks = append(marks, r.mark)
 		r.mark = NoMark
-		c.EndRead(m)
 		i.Mark, i.Detached, i.File = NoMark, true, v
 		list = append(list, i)
 	})
+	slices.Sort(marks) // for schedules, which are to repeat
+	for _, m := range marks {
+		c.EndRead(m)
+	}
 	return list
 }
 
@@ -220,22 +224,35 @@ func (r *Reader) readsFile(p *State) bool {
 	return r.mark.InFile() || r.st.Gen == p.Gen && r.st.MaxFrame == p.NBackfill
 }
 
-// RaiseMarks implements [Coordinator].
+// RaiseMarks implements [Coordinator]. The new mark is taken while the reader has
+// its old one, below it.
 func (c *InProcess) RaiseMarks() {
+	type low struct {
+		r  *Reader
+		st *State
+		m  Mark
+	}
+	var list []low
 	c.registry.each(func(r *Reader) {
-		if r.mark <= 0 || slotValue(c.marks.log[r.mark].v.Load()) == r.st.MaxFrame {
-			return
+		if r.mark > 0 && c.markValue(r.mark) < r.st.MaxFrame {
+			list = append(list, low{r, r.st, r.mark})
 		}
-		m := c.marks.take(r.st.MaxFrame)
-		if m == NoMark || slotValue(c.marks.log[m].v.Load()) <= slotValue(c.marks.log[r.mark].v.Load()) {
-			c.EndRead(m)
-			return
-		}
-		old := r.mark
-		r.mark = m
-		c.EndRead(old)
 	})
+	for _, x := range list {
+		m := c.marks.take(x.st.MaxFrame)
+		if m > 0 && c.markValue(m) > c.markValue(x.m) {
+			c.registry.each(func(r *Reader) {
+				if r == x.r && r.st == x.st && r.mark == x.m {
+					r.mark, m = m, r.mark
+				}
+			})
+		}
+		c.EndRead(m) // the old one, or the new one if the reader has gone
+	}
 }
+
+// markValue is the frame of a mark in the log that is held.
+func (c *InProcess) markValue(m Mark) walformat.FrameNo { return slotValue(c.marks.log[m].v.Load()) }
 
 // Detached implements [Coordinator].
 func (c *InProcess) Detached() (list []DetachedReader) {

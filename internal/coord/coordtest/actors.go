@@ -21,6 +21,7 @@ const (
 	onCheckpoint
 	onDisk
 	onLead
+	onRegistry
 )
 
 // onLog are the slots 1 to 4.
@@ -40,6 +41,8 @@ type actor struct {
 	// the writer's place for.
 	doing string
 	asked coord.RequestKind
+	// fails: its checkpoint fails after the first page.
+	fails bool
 
 	resume func() (schedule.Step, bool)
 	stop   func()

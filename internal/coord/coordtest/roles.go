@@ -95,7 +95,7 @@ func (a *actor) beginRead() view {
 }
 
 func (a *actor) hold(m coord.Mark, st *coord.State) view {
-	v := view{a, m, st}
+	v := view{a, m, st, nil}
 	a.w.views = append(a.w.views, v)
 	return v
 }
@@ -379,12 +379,23 @@ func (a *actor) copyFrames() (done bool) {
 	if !ok {
 		return false
 	}
+	if readers := w.c.Detached(); len(readers) > 0 && safe > t.NBackfill {
+		a.step("saves images", onRegistry|onDisk, onRegistry)
+		for n := walformat.PageNo(1); n <= numPages; n++ {
+			if t.Index.Lookup(n, safe) > t.NBackfill {
+				w.saveImages(readers, n)
+			}
+		}
+	}
 	for n := walformat.PageNo(1); n <= numPages; n++ {
 		if f := t.Index.Lookup(n, safe); f > t.NBackfill {
 			past := a.past
 			a.step(fmt.Sprintf("copies frame %d to page %d", f, n), onDisk, onDisk)
 			a.returned(past)
 			w.file[n-1] = w.log[f-1].seq
+			if a.fails {
+				return false
+			}
 		}
 	}
 	if safe > t.NBackfill {
@@ -396,6 +407,8 @@ func (a *actor) copyFrames() (done bool) {
 			s.NBackfill = safe
 			return true
 		})
+		a.step("counts the file's version", 0, onRegistry)
+		w.version++
 	}
 	return safe == t.MaxFrame
 }

@@ -33,6 +33,13 @@ func leaving(w *world) {
 	w.hold()
 }
 
+// staying has a reader of the first of two commits, which may be detached.
+func staying(w *world) {
+	w.commit()
+	w.stay()
+	w.commit()
+}
+
 // crowdedButOne has old readers on three marks.
 func crowdedButOne(w *world) {
 	for range 3 {
@@ -87,6 +94,20 @@ var scenarios = []scenario{
 		actors: []role{{"leaver", leaver}, {"reader", reader}, {"circle", circle}}},
 	{name: "readers on all marks but one, keeper, reader, checkpoint", coarse: true, long: true, setup: crowdedButOne,
 		actors: []role{{"leaver", leaver}, {"keeper", keeper}, {"reader", reader}, {"checkpoint", passive}}},
+
+	// Detached readers: at every step of a read, on different snapshots, beside a
+	// checkpoint that fails.
+	{name: "fetcher, holder", coarse: true, setup: commits(2), actors: []role{{"fetcher", fetcher}, {"holder", holder}}},
+	{name: "fetcher in file, holder, checkpoint", coarse: true, setup: copied(1),
+		actors: []role{{"fetcher", fetcher}, {"holder", holder}, {"checkpoint", passive}}},
+	{name: "fetcher, holders", coarse: true, long: true, setup: copied(1),
+		actors: []role{{"fetcher", secondPage}, {"holder 1", holder}, {"holder 2", holder}}},
+	{name: "reader that stays, fetcher, holder", coarse: true, long: true, setup: staying,
+		actors: []role{{"fetcher", secondPage}, {"holder", holder}}},
+	{name: "reader that stays, holders", coarse: true, long: true, setup: staying,
+		actors: []role{{"holder 1", holder}, {"holder 2", holder}}},
+	{name: "fetcher, holder, failing checkpoint", coarse: true, long: true, setup: copied(1),
+		actors: []role{{"fetcher", secondPage}, {"holder", holder}, {"failing", failing}}},
 
 	// The queue.
 	{name: "queue", coarse: true,

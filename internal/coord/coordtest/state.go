@@ -30,6 +30,8 @@ func (w *world) part(bit int, slots *[coord.NumMarks]any) any {
 		return []any{w.log, w.file, w.appended, w.accepted}
 	case onLead:
 		return w.led
+	case onRegistry:
+		return w.registered()
 	}
 	if bit < len(slots) {
 		return slots[bit]
@@ -52,7 +54,7 @@ func numbers(list []*actor) (n []int) {
 }
 
 // lastPart is the last bit that part knows.
-const lastPart = coord.NumMarks + 4
+const lastPart = coord.NumMarks + 5
 
 // remember adds what the actor's next step reads to its past.
 func (w *world) remember(a *actor) {

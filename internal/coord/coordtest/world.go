@@ -31,6 +31,8 @@ type view struct {
 	a    *actor
 	mark coord.Mark
 	st   *coord.State
+	// r is its entry, if it has entered.
+	r *coord.Reader
 }
 
 // world is one run of a scenario.
@@ -52,6 +54,10 @@ type world struct {
 	// The files. What is beyond the appended frames is of older generations.
 	log  []frame
 	file contents
+	// images are kept for detached readers; version is that of the file. Guarded
+	// by the checkpoint lock.
+	images  []image
+	version coord.FileVersion
 
 	// history has the pages as of each commit.
 	history []contents
@@ -155,11 +161,26 @@ func (w *world) backfill() {
 // the run give it back.
 func (w *world) hold() {
 	m, st := w.inner.BeginRead()
-	w.views = append(w.views, view{nil, m, st})
+	w.views = append(w.views, view{nil, m, st, nil})
+}
+
+// stay is hold for a reader that is known, and may be detached.
+func (w *world) stay() {
+	w.hold()
+	v := &w.views[len(w.views)-1]
+	v.r = new(coord.Reader)
+	w.inner.Enter(v.r, v.mark, v.st, coord.Who{Label: "an old reader"}, 0)
 }
 
 // see reads page n as of a snapshot, as the log and the file are now.
 func (w *world) see(v view, n walformat.PageNo) (coord.CommitSeq, string) {
+	if v.r != nil && v.r.IsDetached() {
+		f, _ := v.r.Detached()
+		if seq, ok := w.image(f, n); ok {
+			return seq, "an image"
+		}
+		return w.file[n-1], "the database file, detached"
+	}
 	if v.mark.InFile() {
 		return w.file[n-1], "database file"
 	}
@@ -219,7 +240,14 @@ func (w *world) checkEnd() {
 		if v.a != nil {
 			w.failf("%s still reads", v.a.name)
 		}
-		w.inner.EndRead(v.mark)
+		if v.r != nil {
+			w.inner.Leave(v.r)
+		} else {
+			w.inner.EndRead(v.mark)
+		}
+	}
+	if n := len(w.inner.ListReaders()) + len(w.inner.Detached()); n != 0 {
+		w.failf("%d readers are left", n)
 	}
 	if f, l := w.inner.Readers(); f != 0 || l != 0 {
 		w.failf("%d marks in slot 0 and %d in the others are left", f, l)
