@@ -152,6 +152,8 @@ type scenario struct {
 	coarse bool
 	// long: not with -short, nor under the race detector.
 	long bool
+	// minutes: only with ManyVariable.
+	minutes bool
 	// setup brings about what is there at the beginning.
 	setup func(w *world)
 	// actors by name; those that begin with the same word do the same.

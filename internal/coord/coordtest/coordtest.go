@@ -48,6 +48,13 @@
 //	5       an automatic restart only tries              reader, restart and commit,
 //	                                                     checkpoint; checkpoints
 //	5       RESTART and TRUNCATE wait for readers        reader, committer, TRUNCATE
+//	5       a reader is detached if its snapshot equals  fetcher, holder; fetcher in file,
+//	        the file, marked before its mark goes        holder, checkpoint; fetcher, holders
+//	5       pages are saved before they are overwritten, reader that stays, holders
+//	        for those detached since safe was computed
+//	5       a page saved since nBackfill was published   fetcher, holder, failing checkpoint
+//	        is not saved again
+//	5       a reader on a lower mark is moved first      reader that stays, fetcher, holder
 //	10      no checkpoint publishes into a generation    checkpoints; reader, restart and
 //	        that is not its own                          commit, checkpoint
 //
@@ -56,6 +63,7 @@
 package coordtest
 
 import (
+	"os"
 	"testing"
 
 	"github.com/walnutdb/walnut/internal/coord"
@@ -70,6 +78,10 @@ type Access struct {
 	// Retry: nothing will be different until somebody writes what is read.
 	Retry bool
 }
+
+// ManyVariable is the environment variable that, if it is set, has scenarios run
+// that take minutes.
+const ManyVariable = "WALNUT_ALL_SCHEDULES"
 
 // Backend makes coordinations of one kind.
 type Backend struct {
@@ -111,7 +123,7 @@ func Run(t *testing.T, b Backend) {
 		t.Run(rule.name, func(t *testing.T) { rule.run(t, b) })
 	}
 	for _, sc := range scenarios {
-		if sc.long && (testing.Short() || schedule.RaceDetector) {
+		if sc.long && (testing.Short() || schedule.RaceDetector) || sc.minutes && os.Getenv(ManyVariable) == "" {
 			continue
 		}
 		t.Run(sc.name, func(t *testing.T) { explore(t, b, sc) })

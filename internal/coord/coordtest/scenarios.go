@@ -100,7 +100,7 @@ var scenarios = []scenario{
 	{name: "fetcher, holder", coarse: true, setup: commits(2), actors: []role{{"fetcher", fetcher}, {"holder", holder}}},
 	{name: "fetcher in file, holder, checkpoint", coarse: true, setup: copied(1),
 		actors: []role{{"fetcher", fetcher}, {"holder", holder}, {"checkpoint", passive}}},
-	{name: "fetcher, holders", coarse: true, long: true, setup: copied(1),
+	{name: "fetcher, holders", coarse: true, minutes: true, setup: copied(1),
 		actors: []role{{"fetcher", secondPage}, {"holder 1", holder}, {"holder 2", holder}}},
 	{name: "reader that stays, fetcher, holder", coarse: true, long: true, setup: staying,
 		actors: []role{{"fetcher", secondPage}, {"holder", holder}}},
