@@ -110,6 +110,9 @@ type Config struct {
 	// Damage, if not nil, refuses writes and checkpoints with this error:
 	// something is wrong that reading survives.
 	Damage error
+	// UnstableIDs: the file system has no identities that last (see [StableIDs]),
+	// so that files which were replaced are not noticed.
+	UnstableIDs bool
 
 	// sizes are for tests.
 	sizes copySizes
