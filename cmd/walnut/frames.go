@@ -92,7 +92,7 @@ func runFrames(file string, asJSON bool, out, errOut io.Writer) error {
 	defer p.close()
 	if p.log == nil {
 		if _, err := walformat.ParseDBHeader(p.stamp.db); err != nil && p.stamp.dbSize >= 2 {
-			return fmt.Errorf("%s: there is no log, and the file is %w", file, err)
+			return fmt.Errorf("%s: no database, and without a log: %w", file, err)
 		}
 		_, err := fmt.Fprintf(errOut, "walnut: %s: there is no log\n", file)
 		return err

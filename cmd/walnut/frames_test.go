@@ -181,8 +181,8 @@ func TestFramesOfNoDatabase(t *testing.T) {
 		status int
 		want   string
 	}{
-		"garbage": {strings.Repeat("no database ", 500), exitError, "not a SQLite database"},
-		"short":   {"hello", exitError, "not a SQLite database"},
+		"garbage": {strings.Repeat("no database ", 500), exitError, "no database, and without a log"},
+		"short":   {"hello", exitError, "no database, and without a log"},
 		"empty":   {"", exitFine, "there is no log"},
 	} {
 		file := filepath.Join(t.TempDir(), "x.db")
