@@ -86,6 +86,8 @@ type CommitOptions struct {
 func (w *Writer) Commit(ctx context.Context, frames []Frame, dbSize uint32, o CommitOptions) (coord.Mark, error) {
 	l, c := w.log, &w.commit
 	l.assertState()
+	w.assertPlace()
+	c.assertFree()
 	*c = commit{level: o.Level, dbSize: dbSize, frames: frames, spill: w.spill, ready: c.ready}
 	leads, err := l.accept(w.Base, c)
 	if err != nil {
@@ -110,6 +112,7 @@ func (w *Writer) Commit(ctx context.Context, frames []Frame, dbSize uint32, o Co
 		return coord.NoMark, err
 	}
 	w.base.MaxFrame, w.base.DBSize, w.base.Seq = c.end, dbSize, c.seq
+	l.overwrite(c)
 	if o.AutoCheckpoint > 0 {
 		l.autoCheckpoint(ctx, walformat.FrameNo(min(o.AutoCheckpoint, maxThreshold)))
 	}
