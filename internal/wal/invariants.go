@@ -4,6 +4,8 @@
 package wal
 
 import (
+	"math"
+
 	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/invariants"
 	"github.com/walnutdb/walnut/internal/walformat"
@@ -202,4 +204,34 @@ func (c *commit) assertFree() {
 		c.bytes != -1 || c.frames != nil || c.waits || c.err != nil || len(c.ready) != 0 {
 		invariants.Fail("nobody uses a commit after it was finished", c.first, c.end, c.seq, c.level, c.bytes, c.waits, c.err, len(c.ready))
 	}
+}
+
+// The rare paths that are taken by chance. What is asked in the same order in two
+// runs is answered alike, and all of these are asked by one at a time.
+
+// appendMost is how many commits the leader may append in its round. By chance it
+// is its own only, which is the first of those that are pending, or appended
+// already; then the next one leads.
+func (l *Log) appendMost(self *commit) int {
+	if self != nil && l.shortAppend.OneIn(8) {
+		return 1
+	}
+	return math.MaxInt
+}
+
+// batchPages is how many pages make a batch of a backfill that may have n.
+func (l *Log) batchPages(n int) int {
+	if l.shortBatch.OneIn(4) {
+		return min(n, 2)
+	}
+	return n
+}
+
+// copyDepth is how many batches are under way at once: of the short ones that
+// chance makes, one, where nothing is to run in the background.
+func (l *Log) copyDepth() int {
+	if invariants.Enabled && l.sequential && l.cfg.sizes.batchBytes == 0 {
+		return 1
+	}
+	return pipelineDepth
 }
