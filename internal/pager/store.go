@@ -297,6 +297,7 @@ func (s *Store) close(remove bool) error {
 	if !last {
 		return nil
 	}
+	s.assertPool()
 	err := s.log.Close(written)
 	if remove && err == nil {
 		err = s.log.CheckDB() // what is there now may be somebody else's

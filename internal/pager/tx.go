@@ -169,6 +169,10 @@ func (r *WriteRequest) Wait(ctx context.Context) (*Tx, error) {
 // Writing reports whether the transaction holds the writer's place.
 func (t *Tx) Writing() bool { return t.w != nil }
 
+// Ended reports whether the transaction holds nothing any more: it has ended, or
+// is suspended.
+func (t *Tx) Ended() bool { return t.done }
+
 // PageCount is the database size in pages, as this transaction has it.
 func (t *Tx) PageCount() uint32 { return t.size }
 

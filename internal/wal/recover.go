@@ -138,6 +138,7 @@ func (r *Recovered) Start(cfg Config) (*Log, error) {
 	l.mu.accepted, l.mu.appended, l.mu.durable, l.mu.sum = end, end, end, st.Sum
 	l.appendedEnd.Store(uint32(end))
 	l.co = coord.NewInProcess(st)
+	l.assertRecovered(&r.Scan)
 	return l, nil
 }
 

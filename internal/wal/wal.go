@@ -49,6 +49,7 @@ import (
 
 	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/internal/coord"
+	"github.com/walnutdb/walnut/internal/invariants"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
 
@@ -220,6 +221,9 @@ type Log struct {
 	vec   [][]byte
 	// out is for commits that nobody syncs.
 	out writeOut
+	// shortAppend is asked by the leader, shortBatch under the checkpoint lock:
+	// with assertions on, rare paths are taken.
+	shortAppend, shortBatch invariants.Chance
 
 	stats counters
 }
