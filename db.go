@@ -214,8 +214,10 @@ func (tx *Tx) Page(n PageNo) ([]byte, error) { return tx.p.Page(n) }
 
 // Write returns page n for changing it, private to the transaction until it
 // commits; the database grows to n pages if it has fewer, and the pages
-// between are zero. The slice is valid until the transaction ends, and must be
-// asked for again after a Savepoint.
+// between are zero. The slice may be changed until the transaction ends; it must
+// be asked for again after a Savepoint. A transaction of more than
+// Options.TxBytes writes its pages to the log as it goes: there, what is put into
+// a slice after the next Write has been called is lost.
 //
 // Page 1 begins with SQLite's 100-byte database header: change only what lies
 // behind it. The engine keeps the header's page count, change counter and

@@ -28,7 +28,8 @@ var (
 	ErrCommitUnknown = wal.ErrCommitUnknown
 	// ErrMoved says that the database file or its log was removed, renamed or
 	// replaced while it was open, or that it is to be opened in the place of one
-	// that is still open here. An error of a commit or write that matches it
+	// that is still open here. Where the file system's identities of files (inode
+	// numbers) do not last, a file that was replaced is not noticed. An error of a commit or write that matches it
 	// matches ErrCommitUnknown or ErrLogFailed too.
 	ErrMoved = wal.ErrMoved
 	// ErrCorrupt marks damage that was found in log or database file.

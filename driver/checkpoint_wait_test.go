@@ -3,7 +3,10 @@
 package driver
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -66,4 +69,29 @@ func get3(t *testing.T, db execer, query string) (row [3]int) {
 		t.Fatalf("%s: %v", query, err)
 	}
 	return row
+}
+
+// A checkpoint that is cancelled while it waits for a reader says so, also where
+// the driver does not rewrite the pragma.
+func TestCheckpointCancelled(t *testing.T) {
+	db := openDB(t, "_busy_timeout=600000")
+	mustExec(t, db, "CREATE TABLE t(v)")
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	get[int](t, tx, "SELECT count(*) FROM t")
+	mustExec(t, db, "INSERT INTO t VALUES(1)")
+	for _, query := range []string{
+		"PRAGMA wal_checkpoint(TRUNCATE)",
+		"/*" + strings.Repeat(" ", 5000) + "*/ PRAGMA wal_checkpoint(TRUNCATE)", // too long to be rewritten
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(30*time.Millisecond, cancel)
+		if _, err := db.ExecContext(ctx, query); !errors.Is(err, context.Canceled) {
+			t.Errorf("%.40s: %v", query, err)
+		}
+		cancel()
+	}
 }

@@ -72,8 +72,8 @@ the last commit), verdict (the words above) and detail (absent if there is
 none). If the files changed meanwhile, the last line is
 {"changed_while_reading":true}, and the lines before it may not fit together.
 
-Exit status: 0 fine, also without a log, 1 error, 2 damage found, in the sense
-of "walnut info".`,
+Exit status: 0 fine, also without a log, 1 error, also if FILE is no database
+and has no log, 2 damage found, in the sense of "walnut info".`,
 		Args: needOneFile,
 		RunE: func(c *cobra.Command, args []string) error {
 			return runFrames(args[0], asJSON, c.OutOrStdout(), c.ErrOrStderr())
@@ -91,6 +91,9 @@ func runFrames(file string, asJSON bool, out, errOut io.Writer) error {
 	}
 	defer p.close()
 	if p.log == nil {
+		if _, err := walformat.ParseDBHeader(p.stamp.db); err != nil && p.stamp.dbSize >= 2 {
+			return fmt.Errorf("%s: no database, and without a log: %w", file, err)
+		}
 		_, err := fmt.Fprintf(errOut, "walnut: %s: there is no log\n", file)
 		return err
 	}

@@ -172,3 +172,25 @@ func TestLookersBesideWriter(t *testing.T) {
 		t.Errorf("the writer ended with %d", status)
 	}
 }
+
+// TestFramesOfNoDatabase: a file that is neither a database nor a log is said to
+// be none; an empty one is a database.
+func TestFramesOfNoDatabase(t *testing.T) {
+	for name, c := range map[string]struct {
+		data   string
+		status int
+		want   string
+	}{
+		"garbage": {strings.Repeat("no database ", 500), exitError, "no database, and without a log"},
+		"short":   {"hello", exitError, "no database, and without a log"},
+		"empty":   {"", exitFine, "there is no log"},
+	} {
+		file := filepath.Join(t.TempDir(), "x.db")
+		if err := os.WriteFile(file, []byte(c.data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if o := walnut(t, "", "frames", file); o.status != c.status || o.out != "" || !strings.Contains(o.err, c.want) {
+			t.Errorf("%s: status %d, %q, %q", name, o.status, o.out, o.err)
+		}
+	}
+}

@@ -27,7 +27,8 @@ func newTorture() *cobra.Command {
 		Long: `Starts a process that writes to a database in DIR with 6 or 20 connections and
 reports each commit: small and large transactions, some of which spill into the
 log before they commit, at synchronous FULL, NORMAL and OFF, with checkpoints in
-all modes, VACUUM and backups beside them. Some processes close the database and
+all modes, VACUUM and backups beside them. Beside these, 4 workers use the pages
+of a second database without SQL, which Walnut alone checks. Some processes close the database and
 open it again all the time; some databases are begun by sqlite3, in rollback mode
 and with any page size, and converted. Kills it at a random moment, opens the files alternately with Walnut
 and with the sqlite3 command (where it is installed), and checks that every

@@ -358,8 +358,11 @@ func (in *Injection) inRange(info OpInfo) bool {
 // disk.ErrNoSpace, and so does a truncation, which does nothing. Removing and
 // cutting files makes room; a removed file needs its room until its last handle
 // is closed. Holes count as bytes. Images have the same bound, and may exceed it
-// if a removal or a truncation is lost; then nothing fits. Being full comes
-// before a fault that fires at the same operation.
+// if a removal or a truncation is lost; then nothing fits.
+//
+// Being full comes before a fault that fires at the same operation: the fault
+// counts as fired, and its delay is taken, but not its effect. A full disk
+// refuses a write before it can lose or tear it.
 func (d *Disk) SetCapacity(bytes int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -2,6 +2,7 @@ package faultdisk
 
 import (
 	"bytes"
+	"iter"
 	"math/rand/v2"
 	"slices"
 
@@ -200,33 +201,69 @@ func (i *inode) clone() *inode {
 	}
 }
 
-// evict forgets some of the pages that a failed sync dropped, which look clean
-// to the cache: reads show what is on the disk. The changes after the failed
-// sync are still in the cache.
+// evict forgets some of the pages that a failed sync dropped or a lost write
+// changed, which look clean to the cache: reads show what is on the disk, under
+// the changes that are still in the cache. A page that is not forgotten shows
+// what it showed: a change that is pending may be older than the lost write over
+// it.
 func (i *inode) evict(rng *rand.Rand) {
 	if len(i.lost) == 0 && !i.lostSize {
 		return
 	}
-	if i.lostSize && rng.IntN(2) == 0 {
+	before := i.visible.Clone()
+	sizeToo := i.lostSize && rng.IntN(2) == 0
+	if sizeToo {
 		i.revertSize()
 	}
-	keep := [...]float64{0, 0.5, 0.9}[rng.IntN(3)]
-	var page [paged.PageSize]byte
+	var kept []span
+	chance := [...]float64{0, 0.5, 0.9}[rng.IntN(3)]
+	keep := map[int64]bool{} // the pages, by number: each is forgotten or not as a whole
 	for _, s := range i.lost {
-		for s.n > 0 {
-			n := min(s.n, paged.PageSize-s.off%paged.PageSize)
-			// What lies beyond the visible size stays there.
-			if end := min(s.off+n, i.visible.Size()); s.off < end && rng.Float64() >= keep {
-				b := page[:end-s.off]
-				clear(b)
-				i.durable.ReadAt(b, s.off)
-				i.visible.WriteAt(b, s.off)
+		for piece := range s.pages() {
+			page := piece.off / paged.PageSize
+			if _, chosen := keep[page]; !chosen {
+				keep[page] = rng.Float64() < chance
 			}
-			s.off, s.n = s.off+n, s.n-n
+			if keep[page] {
+				kept = append(kept, piece)
+			} else {
+				copyWithin(&i.visible, &i.durable, piece)
+			}
 		}
 	}
 	for _, c := range i.pending {
 		c.apply(&i.visible)
+	}
+	if !sizeToo { // nor may an older truncation cut a lost growth off
+		i.visible.Truncate(before.Size())
+	}
+	for _, s := range kept {
+		s.n = min(s.n, before.Size()-s.off)
+		copyWithin(&i.visible, before, s)
+	}
+}
+
+// pages yields the span cut at the ends of pages.
+func (s span) pages() iter.Seq[span] {
+	return func(yield func(span) bool) {
+		for s.n > 0 {
+			n := min(s.n, paged.PageSize-s.off%paged.PageSize)
+			if !yield(span{s.off, n}) {
+				return
+			}
+			s.off, s.n = s.off+n, s.n-n
+		}
+	}
+}
+
+// copyWithin copies a span that lies in one page, zeros where from has nothing,
+// and leaves out what is beyond the size of to.
+func copyWithin(to, from *paged.Content, s span) {
+	var page [paged.PageSize]byte
+	if end := min(s.off+s.n, to.Size()); s.off < end {
+		b := page[:end-s.off]
+		from.ReadAt(b, s.off)
+		to.WriteAt(b, s.off)
 	}
 }
 
@@ -263,18 +300,26 @@ func (d *Disk) strayWrite(from *inode, c change, into string) {
 	if to == nil || c.n == 0 {
 		return
 	}
-	places := (to.durable.Size() - c.n) / disk.SectorSize
-	if places <= 0 {
+	first := c.off % disk.SectorSize
+	room := to.durable.Size() - c.n - first
+	if room < 0 {
 		return
 	}
-	wrong := c
-	wrong.off = c.off%disk.SectorSize + d.rng.Int64N(places)*disk.SectorSize
-	if to == from && wrong.off == c.off {
-		wrong.off = c.off%disk.SectorSize + (wrong.off/disk.SectorSize+1)%places*disk.SectorSize
-		if wrong.off == c.off {
-			return
-		}
+	places := room/disk.SectorSize + 1
+	right := c.off / disk.SectorSize
+	own := to == from && right < places // one of them is the right one
+	if own {
+		places--
 	}
+	if places == 0 {
+		return
+	}
+	place := d.rng.Int64N(places)
+	if own && place >= right {
+		place++
+	}
+	wrong := c
+	wrong.off = first + place*disk.SectorSize
 	wrong.apply(&to.durable)
 	to.lost = append(to.lost, span{wrong.off, wrong.n})
 }

@@ -1,6 +1,7 @@
 package coord_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/walnutdb/walnut/internal/coord"
@@ -12,8 +13,9 @@ import (
 // coordination must pass.
 func TestConformance(t *testing.T) {
 	coordtest.Run(t, coordtest.Backend{
-		Steps: true,
-		Slots: func(c coord.Coordinator) [coord.NumMarks]any { return c.(*coord.InProcess).Slots() },
+		Steps:   true,
+		Minutes: os.Getenv("WALNUT_ALL_SCHEDULES") != "",
+		Slots:   func(c coord.Coordinator) [coord.NumMarks]any { return c.(*coord.InProcess).Slots() },
 		New: func(_ testing.TB, st coord.State, step func(coordtest.Access)) coord.Coordinator {
 			c := coord.NewInProcess(st)
 			if step != nil {

@@ -66,7 +66,7 @@ func (x *Index) Next(gen Generation, base walformat.Checksum) *Index {
 
 func newIndex(gen Generation, base walformat.Checksum, older *versions) *Index {
 	x := &Index{gen: gen, base: base, older: older}
-	x.table.Store(newIndexTable(64))
+	x.table.Store(newIndexTable(firstSlots()))
 	x.frames.Store(new([]*[indexChunk]indexEntry))
 	return x
 }

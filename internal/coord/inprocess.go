@@ -7,6 +7,8 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+
+	"github.com/walnutdb/walnut/internal/invariants"
 )
 
 // InProcess is the [Coordinator] of a database that only this process uses.
@@ -18,6 +20,8 @@ type InProcess struct {
 	marks    marks
 	registry registry
 	queue    queue
+	// again sends a reader round once more, with assertions on.
+	again invariants.Chance
 	// ckpt is the checkpoint lock: full while it is held.
 	ckpt chan struct{}
 }

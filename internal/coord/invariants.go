@@ -84,3 +84,19 @@ func (m *marks) checkMark(k Mark, st *State) {
 		invariants.Fail("slot 0 reads the database file only", k, st.Snapshot)
 	}
 }
+
+// firstSlots is the size of a table that begins. With assertions on it grows
+// soon. With fewer slots than 16 it would be full for a moment, and who looks
+// for a page that it has not got would find no end.
+func firstSlots() int {
+	if invariants.Enabled {
+		return 16
+	}
+	return 64
+}
+
+// onceMore sends a reader that has its mark round again by chance, unless a test
+// decides who goes on.
+func (c *InProcess) onceMore() bool {
+	return invariants.Enabled && c.marks.hook == nil && c.again.OneIn(16)
+}

@@ -243,7 +243,7 @@ func (c *InProcess) BeginRead() (Mark, *State) {
 		// later has seen the mark, and a restart cannot have begun.
 		if m != NoMark {
 			c.marks.step(partPublished, 0)
-			if c.published.Load() == st {
+			if c.published.Load() == st && !c.onceMore() {
 				c.marks.assertMark(m, st)
 				return m, st
 			}

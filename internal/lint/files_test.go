@@ -2,6 +2,9 @@ package lint
 
 import (
 	"go/ast"
+	"io/fs"
+	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -128,4 +131,36 @@ func isSelector(e ast.Expr, pkg, name string) bool {
 	}
 	x, ok := s.X.(*ast.Ident)
 	return ok && x.Name == pkg
+}
+
+// TestNoRapidFailures: what a property test leaves when it fails is for the next
+// run of the one who looks for the cause. Once that is found it becomes a test
+// that can be read, and the file goes: it says nothing when the test changes.
+func TestNoRapidFailures(t *testing.T) {
+	err := fs.WalkDir(os.DirFS(root()), ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case name == ".git":
+			return fs.SkipDir
+		case strayFailure(name):
+			t.Errorf("%s: a failure of a property test: make it a test of its own, and remove the file", name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{
+		"disk/testdata/rapid/TestX/TestX-2026.fail": true, "testdata/rapid/TestX.fail": true,
+		"disk/testdata/fuzz/FuzzX/0.fail": false, "rapid/x.fail": false, "disk/testdata/rapid/TestX": false,
+	} {
+		if strayFailure(name) != want {
+			t.Errorf("%s counts as a stray failure: %v", name, !want)
+		}
+	}
+}
+
+func strayFailure(name string) bool {
+	return path.Ext(name) == ".fail" && strings.Contains("/"+name, "/testdata/rapid/")
 }

@@ -20,7 +20,7 @@ var mayImport = map[string][]string{
 	"cmd/walnut/internal/torture": {".", "driver", sqliteModule},
 	"walnutweb":                   {"."},
 	"driver":                      {"internal/sqlitevfs", sqliteModule},
-	"internal/sqlitevfs":          {"disk", "internal/coord", "internal/pager", "internal/wal", "internal/walformat", sqliteModule},
+	"internal/sqlitevfs":          {"disk", "internal/coord", "internal/invariants", "internal/pager", "internal/wal", "internal/walformat", sqliteModule},
 	".":                           {"disk", "internal/coord", "internal/pager", "internal/wal", "internal/walformat"},
 	"internal/pager":              {"disk", "internal/coord", "internal/invariants", "internal/wal", "internal/walformat"},
 	"internal/wal":                {"disk", "internal/coord", "internal/invariants", "internal/walformat"},

@@ -97,6 +97,9 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 	if err != nil {
 		// Somebody else may still be writing the pages: nothing of this
 		// transaction is used again.
+		if len(t.shared) > 0 {
+			t.s.pool().leftPinned.Store(true)
+		}
 		t.pooled, t.shared, t.frames = false, nil, nil
 		t.dropPages()
 		t.end()

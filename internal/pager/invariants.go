@@ -98,3 +98,42 @@ func (t *Tx) checkSaves() {
 		}
 	}
 }
+
+// assertPool panics if the pool of a store that is about to close is not what it
+// says: no transaction is open, so nobody but the pool uses its pages.
+func (s *Store) assertPool() {
+	if p := s.buffers.Load(); invariants.Enabled && p != nil {
+		p.check(s.PageSize(), p.leftPinned.Load())
+	}
+}
+
+// check panics if the pool keeps more than fits, or a page where it is not
+// looked for, or one that nobody uses any more; or, unless pages may have been
+// left pinned, one that somebody else uses. REQUIRES that nobody uses the pool.
+func (p *pool) check(pageSize int, leftPinned bool) {
+	bytes := 0
+	for i := range p.sets {
+		s := &p.sets[i]
+		for w := range s.ways {
+			e := s.ways[w].Load()
+			if e == nil {
+				continue
+			}
+			if bytes += len(e.data); len(e.data) != pageSize {
+				invariants.Fail("a page in the pool has the page size", e.page, len(e.data), pageSize)
+			}
+			if p.set(e.page) != s {
+				invariants.Fail("a page lies in the set of its number", e.page, i)
+			}
+			switch n := e.uses.Load(); {
+			case n <= 0:
+				invariants.Fail("the pool uses its pages", e.page, n)
+			case n > 1 && n < viewed && !leftPinned:
+				invariants.Fail("what was pinned was let go of", e.page, n)
+			}
+		}
+	}
+	if bytes > p.capacity()*pageSize {
+		invariants.Fail("the pool keeps what fits", bytes, p.capacity()*pageSize)
+	}
+}

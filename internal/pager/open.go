@@ -39,8 +39,8 @@ func orphanLog(path, what string, rec *wal.Recovered) error {
 }
 
 // openStore opens the store of an open file, which it closes on an error.
-func openStore(o Options, path string, db disk.File) (*Store, error) {
-	s, err := openLocked(o, path, db)
+func openStore(o Options, path string, db disk.File, unstableIDs bool) (*Store, error) {
+	s, err := openLocked(o, path, db, unstableIDs)
 	if err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -48,7 +48,7 @@ func openStore(o Options, path string, db disk.File) (*Store, error) {
 	return s, nil
 }
 
-func openLocked(o Options, path string, db disk.File) (*Store, error) {
+func openLocked(o Options, path string, db disk.File, unstableIDs bool) (*Store, error) {
 	info, err := db.Stat()
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func openLocked(o Options, path string, db disk.File) (*Store, error) {
 		_ = rec.Close()
 		return nil, err
 	}
-	log, err := rec.Start(wal.Config{FS: o.FS, DB: db, PageSize: found.pageSize, DBSize: found.dbSize, Damage: found.damage, Limits: o.Limits})
+	log, err := rec.Start(wal.Config{FS: o.FS, DB: db, PageSize: found.pageSize, DBSize: found.dbSize, Damage: found.damage, UnstableIDs: unstableIDs, Limits: o.Limits})
 	if err != nil {
 		return nil, err
 	}

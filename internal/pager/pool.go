@@ -143,6 +143,8 @@ type pool struct {
 	shift uint
 	// chance leaves pages of commits out, with assertions on.
 	chance invariants.Chance
+	// leftPinned: a commit failed or was given up, whose pages stay pinned.
+	leftPinned atomic.Bool
 }
 
 // newPool returns a pool for about that many bytes of pages of pageSize bytes

@@ -140,6 +140,8 @@ type entry struct {
 	err   error
 	// refs counts Opens; 0 means that it is closing. Guarded by registry.mu.
 	refs int
+	// unstableIDs: see [wal.StableIDs]. Other opens find the entry by its path.
+	unstableIDs bool
 	// gone is closed when the files are closed.
 	gone chan struct{}
 }
@@ -182,7 +184,7 @@ func Open(path string, o Options) (*Store, error) {
 			continue
 		}
 		if mine != nil {
-			e.store, e.err = openStore(o, real, mine)
+			e.store, e.err = openStore(o, real, mine, e.unstableIDs)
 			if e.err != nil {
 				registry.mu.Lock()
 				delete(registry.m, e.key)
@@ -209,7 +211,11 @@ func Open(path string, o Options) (*Store, error) {
 func lookup(real string, o Options) (*entry, disk.File, error) {
 	registry.mu.Lock()
 	info, err := o.FS.Stat(real)
-	if e := namesake(o.FS, real); e != nil && (err == nil && e.key.id != info.ID || errors.Is(err, fs.ErrNotExist)) {
+	e := namesake(o.FS, real)
+	if e != nil && e.unstableIDs && err == nil && !o.Immutable {
+		info.ID = e.key.id
+	}
+	if e != nil && (err == nil && e.key.id != info.ID || errors.Is(err, fs.ErrNotExist)) {
 		closing := e.refs == 0
 		registry.mu.Unlock()
 		if closing { // and removing the file, maybe
@@ -256,7 +262,7 @@ func lookup(real string, o Options) (*entry, disk.File, error) {
 		_ = f.Close()
 		return nil, nil, err
 	}
-	e := &entry{key: storeKey{o.FS, info.ID, o.Immutable}, path: real, ready: make(chan struct{}), gone: make(chan struct{}), refs: 1}
+	e = &entry{key: storeKey{o.FS, info.ID, o.Immutable}, path: real, unstableIDs: !wal.StableIDs(o.FS, real, f), ready: make(chan struct{}), gone: make(chan struct{}), refs: 1}
 	registry.m[e.key] = e
 	return e, f, nil
 }
@@ -318,6 +324,7 @@ func (s *Store) close(remove bool) error {
 	if !last {
 		return nil
 	}
+	s.assertPool()
 	err := s.log.Close(written)
 	if remove && err == nil {
 		err = s.log.CheckDB() // what is there now may be somebody else's

@@ -188,6 +188,10 @@ func (r *WriteRequest) Wait(ctx context.Context) (*Tx, error) {
 // Writing reports whether the transaction holds the writer's place.
 func (t *Tx) Writing() bool { return t.w != nil }
 
+// Ended reports whether the transaction holds nothing any more: it has ended, or
+// is suspended.
+func (t *Tx) Ended() bool { return t.done }
+
 // PageCount is the database size in pages, as this transaction has it.
 func (t *Tx) PageCount() uint32 { return t.size }
 
@@ -393,8 +397,10 @@ func (t *Tx) canWrite(n walformat.PageNo) error {
 }
 
 // Write returns page n for changing it; the transaction grows to n pages if it
-// has fewer. The slice is valid until the transaction ends, and must be asked
-// for again after a Savepoint, whose state it would change otherwise.
+// has fewer. The slice may be changed until the transaction ends, or until the
+// next Write, if that may outgrow Options.TxBytes: then the page is in the log.
+// It must be asked for again after a Savepoint, whose state it would change
+// otherwise.
 func (t *Tx) Write(n walformat.PageNo) ([]byte, error) {
 	if err := t.canWrite(n); err != nil {
 		return nil, err

@@ -94,6 +94,7 @@ func (f *file) DeviceCharacteristics() vfs.DeviceCharacteristic {
 
 // Close implements [vfs.File].
 func (f *file) Close() error {
+	f.assertState()
 	if f.tx != nil {
 		f.tx.End()
 		f.tx = nil
@@ -103,6 +104,8 @@ func (f *file) Close() error {
 
 // Lock implements [vfs.File].
 func (f *file) Lock(level vfs.LockLevel) error {
+	f.assertState()
+	defer f.assertState()
 	if f.lock >= level {
 		return nil
 	}
@@ -156,6 +159,8 @@ func (f *file) autoActions() wal.AutoActions {
 // Unlock implements [vfs.File]. A transaction that is still writing was not
 // committed: it is rolled back.
 func (f *file) Unlock(level vfs.LockLevel) error {
+	f.assertState()
+	defer f.assertState()
 	f.hint = false
 	if f.lock > vfs.LOCK_SHARED && f.tx != nil && f.tx.Writing() {
 		// A failure is the log's. It cannot be told here, but a cursor that
@@ -197,6 +202,7 @@ func (f *file) CheckReservedLock() (bool, error) { return f.lock >= vfs.LOCK_RES
 // reading calls read with the transaction, or with one of its own: SQLite
 // reads the header of a database before it locks it.
 func (f *file) reading(read func(*pager.Tx) error) error {
+	f.assertState()
 	switch {
 	case !f.resume():
 		return errors.New("read between statements: the snapshot that was kept has been given up")
@@ -269,6 +275,8 @@ func (f *file) readPart(tx *pager.Tx, n walformat.PageNo, in int, p []byte) erro
 
 // WriteAt implements [vfs.File].
 func (f *file) WriteAt(p []byte, off int64) (int, error) {
+	f.assertState()
+	defer f.assertState()
 	if f.over {
 		return len(p), nil
 	}
@@ -301,6 +309,8 @@ func (f *file) write(p []byte, off int64) error {
 
 // Truncate implements [vfs.File].
 func (f *file) Truncate(size int64) error {
+	f.assertState()
+	defer f.assertState()
 	if f.over {
 		return nil
 	}
@@ -322,6 +332,8 @@ func (f *file) SyncSuper(super string) error { return nil }
 // Sync implements [vfs.File]: a disk that is full is to show before any file
 // of the transaction is committed.
 func (f *file) Sync(vfs.SyncFlag) error {
+	f.assertState()
+	defer f.assertState()
 	if f.over || f.tx == nil {
 		return nil
 	}
@@ -330,6 +342,8 @@ func (f *file) Sync(vfs.SyncFlag) error {
 
 // CommitPhaseTwo implements [vfs.FileCommitPhaseTwo].
 func (f *file) CommitPhaseTwo() error {
+	f.assertState()
+	defer f.assertState()
 	if f.tx == nil || !f.tx.Writing() {
 		return nil
 	}

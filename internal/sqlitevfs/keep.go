@@ -80,6 +80,8 @@ func Keepable(s *sqlite3.Stmt, text string) bool {
 
 // Begin makes the read that is about to begin see the published state.
 func (k *Keeper) Begin() {
+	k.assertState()
+	defer k.assertState()
 	if k.reading++; k.reading > 1 || k.file == nil {
 		return
 	}
@@ -124,6 +126,8 @@ func (k *Keeper) keep() {
 
 // End gives the mark back until the next read.
 func (k *Keeper) End() {
+	k.assertState()
+	defer k.assertIdle()
 	if k.reading--; k.reading > 0 || !k.on {
 		return
 	}
@@ -134,6 +138,8 @@ func (k *Keeper) End() {
 
 // Drop ends the keeping.
 func (k *Keeper) Drop() {
+	k.assertState()
+	defer k.assertState()
 	k.last = nil
 	if k.on {
 		k.on = false

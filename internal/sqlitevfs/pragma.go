@@ -41,7 +41,7 @@ func (f *file) Pragma(name, value string) (string, error) {
 		}
 		r, err := f.checkpoint(ctx, value, wait)
 		if err != nil {
-			return "", err
+			return "", pragmaError(err)
 		}
 		return fmt.Sprintf("%d|%d|%d", r[0], r[1], r[2]), nil
 	case "wal_autocheckpoint":
@@ -120,6 +120,16 @@ func (e checkpointError) code() sqlite3.ExtendedErrorCode {
 		return sqlite3.IOERR_DATA
 	}
 	return sqlite3.ExtendedErrorCode(sqlite3.IOERR)
+}
+
+// pragmaError is what Pragma returns for a checkpoint that failed. SQLite shows
+// the text of an error only with the code SQLITE_ERROR, which is what the wrapper
+// makes of all but bare codes; of an interruption the code says more.
+func pragmaError(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return vfs.SystemError(err, sqlite3.INTERRUPT)
+	}
+	return err
 }
 
 var checkpointModes = map[string]wal.CheckpointMode{

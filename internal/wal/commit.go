@@ -86,6 +86,8 @@ type CommitOptions struct {
 func (w *Writer) Commit(ctx context.Context, frames []Frame, dbSize uint32, o CommitOptions) (coord.Mark, error) {
 	l, c := w.log, &w.commit
 	l.assertState()
+	w.assertPlace()
+	c.assertFree()
 	*c = commit{level: o.Level, dbSize: dbSize, frames: frames, spill: w.spill, ready: c.ready}
 	leads, err := l.accept(w.Base, c)
 	if err != nil {
@@ -111,6 +113,7 @@ func (w *Writer) Commit(ctx context.Context, frames []Frame, dbSize uint32, o Co
 		return coord.NoMark, err
 	}
 	w.base.MaxFrame, w.base.DBSize, w.base.Seq = c.end, dbSize, c.seq
+	l.overwrite(c)
 	if o.AutoCheckpoint > 0 {
 		l.autoCheckpoint(ctx, walformat.FrameNo(min(o.AutoCheckpoint, maxThreshold)))
 	}
@@ -181,7 +184,7 @@ func (l *Log) accept(base *coord.State, c *commit) (leads bool, err error) {
 // mustSync needs it, publish what is covered, hand the leadership on. self is
 // finished when it returns; it is nil for a checkpoint. REQUIRES leadership.
 func (l *Log) lead(self *commit, mustSync bool) {
-	if err := l.appendPending(); err != nil {
+	if err := l.appendPending(l.appendMost(self)); err != nil {
 		l.poison("append to", err)
 		return
 	}
@@ -208,16 +211,17 @@ func (l *Log) lead(self *commit, mustSync bool) {
 	l.assertLocked()
 }
 
-// appendPending writes all accepted frames that are not in the file yet, with
-// as few vectored writes as possible. REQUIRES leadership.
-func (l *Log) appendPending() error {
+// appendPending writes the accepted frames that are not in the file yet, of most
+// commits or fewer, with as few vectored writes as possible. REQUIRES leadership.
+func (l *Log) appendPending(most int) error {
 	l.mu.Lock()
 	if l.mu.failed != nil {
 		defer l.mu.Unlock()
 		return l.mu.failed
 	}
 	// A copy: acceptances may move the slice meanwhile.
-	list := append(l.list[:0], l.mu.inflight[l.mu.nAppended:]...)
+	pending := l.mu.inflight[l.mu.nAppended:]
+	list := append(l.list[:0], pending[:min(most, len(pending))]...)
 	l.list = list
 	sum, start, idx := l.mu.sum, l.mu.appended, l.mu.idx
 	l.mu.Unlock()

@@ -47,15 +47,17 @@ type copier struct {
 }
 
 func newCopier(l *Log, h *walformat.Header, idx *coord.Index, todo []pageFrame) *copier {
-	return &copier{l: l, h: h, idx: idx, todo: todo,
+	c := &copier{l: l, h: h, idx: idx, todo: todo,
 		per: max(1, l.cfg.sizes.batch()/h.FrameSize()), out: writeOut{file: l.cfg.DB, every: l.cfg.sizes.writeOut()}}
+	c.per = l.batchPages(c.per)
+	return c
 }
 
 // run copies all pages and calls wrote, with their number, after each batch.
 // It looks at ctx between two batches.
 func (c *copier) run(ctx context.Context, wrote func(pages int)) error {
 	n := (len(c.todo) + c.per - 1) / c.per
-	batches := make([]*batch, min(n, pipelineDepth))
+	batches := make([]*batch, min(n, c.l.copyDepth()))
 	for i := range batches {
 		batches[i] = c.newBatch()
 		defer batches[i].release()

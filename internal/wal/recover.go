@@ -140,6 +140,7 @@ func (r *Recovered) Start(cfg Config) (*Log, error) {
 	l.appendedEnd.Store(uint32(end))
 	l.co = coord.NewInProcess(st)
 	l.recovery = Event{Kind: EventRecovery, Frames: end, Commits: r.Scan.Transactions, Bytes: r.Scan.FileSize, Duration: coord.Now().Since(begin)}
+	l.assertRecovered(&r.Scan)
 	return l, nil
 }
 

@@ -97,12 +97,11 @@ func (l *Log) restart(truncate bool) (bool, error) {
 	if err := l.unmoved(); err != nil {
 		return false, err
 	}
-	var base walformat.Checksum
+	var hdr *walformat.Header
 	if truncate {
 		if err := l.file.Truncate(0); err != nil {
 			return false, l.poison("truncate", err)
 		}
-		l.hdr.Store(nil)
 		l.reserved = 0
 	} else {
 		h := l.nextHeader()
@@ -114,13 +113,12 @@ func (l *Log) restart(truncate bool) (bool, error) {
 		if err := l.syncFile("sync the new header of"); err != nil {
 			return false, err
 		}
-		l.lastHdr, base = h, h.Sum
-		l.hdr.Store(&h)
+		l.lastHdr, hdr = h, &h
 		l.limitSize()
 	}
 	l.stats.restarts.Add(1)
 	frames := l.co.Published().MaxFrame
-	l.beginGeneration(base)
+	l.beginGeneration(hdr)
 	l.emit(Event{Kind: EventRestart, Generation: l.co.Published().Gen, Frames: frames, Truncated: truncate})
 	return true, nil
 }
@@ -143,10 +141,16 @@ func (l *Log) limitSize() {
 }
 
 // beginGeneration publishes the state after the last commit as the beginning
-// of a generation without frames. REQUIRES as restart.
-func (l *Log) beginGeneration(base walformat.Checksum) {
+// of a generation without frames, whose header is hdr; nil if it has none yet.
+// REQUIRES as restart.
+func (l *Log) beginGeneration(hdr *walformat.Header) {
+	var base walformat.Checksum
+	if hdr != nil {
+		base = hdr.Sum
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.hdr.Store(hdr)
 	l.mu.gen++
 	l.mu.idx = l.mu.idx.Next(l.mu.gen, base)
 	l.mu.accepted, l.mu.appended, l.mu.durable, l.mu.sum = 0, 0, 0, base

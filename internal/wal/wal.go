@@ -52,6 +52,7 @@ import (
 
 	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/internal/coord"
+	"github.com/walnutdb/walnut/internal/invariants"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
 
@@ -115,6 +116,9 @@ type Config struct {
 	Damage error
 	// Limits of the log.
 	Limits Limits
+	// UnstableIDs: the file system has no identities that last (see [StableIDs]),
+	// so that files which were replaced are not noticed.
+	UnstableIDs bool
 
 	// sizes are for tests.
 	sizes copySizes
@@ -230,6 +234,9 @@ type Log struct {
 	vec   [][]byte
 	// out is for commits that nobody syncs.
 	out writeOut
+	// shortAppend is asked by the leader, shortBatch under the checkpoint lock:
+	// with assertions on, rare paths are taken.
+	shortAppend, shortBatch invariants.Chance
 
 	stats counters
 	// subs has the subscribers to events, nil if there are none; it is changed

@@ -143,6 +143,7 @@ func (r *WriterRequest) Begin() (*Writer, error) {
 		l.co.ReleaseWriter()
 		return nil, err
 	}
+	w.assertPlace()
 	return w, nil
 }
 
@@ -184,6 +185,8 @@ func (w *Writer) SetPageSize(n int) error {
 func (w *Writer) Reserve(n int) error {
 	l := w.log
 	l.assertState()
+	w.assertPlace()
+	defer w.assertPlace()
 	if err := l.refused(); err != nil {
 		return err
 	}
@@ -268,9 +271,9 @@ func (l *Log) create() error {
 	l.mu.Lock()
 	l.mu.idx.SetBase(h.Sum)
 	l.mu.sum = h.Sum
-	l.mu.Unlock()
 	l.lastHdr = h
 	l.hdr.Store(&h)
+	l.mu.Unlock()
 	return nil
 }
 
@@ -317,6 +320,7 @@ func (l *Log) nextHeader() walformat.Header {
 func (w *Writer) Abandon() error {
 	l := w.log
 	l.assertState()
+	w.assertPlace()
 	err := w.cut()
 	l.co.ReleaseWriter()
 	if err != nil {

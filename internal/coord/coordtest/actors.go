@@ -152,7 +152,7 @@ type scenario struct {
 	coarse bool
 	// long: not with -short, nor under the race detector.
 	long bool
-	// minutes: only with ManyVariable.
+	// minutes: only if the backend asks for it.
 	minutes bool
 	// setup brings about what is there at the beginning.
 	setup func(w *world)

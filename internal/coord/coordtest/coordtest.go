@@ -63,7 +63,6 @@
 package coordtest
 
 import (
-	"os"
 	"testing"
 
 	"github.com/walnutdb/walnut/internal/coord"
@@ -79,10 +78,6 @@ type Access struct {
 	Retry bool
 }
 
-// ManyVariable is the environment variable that, if it is set, has scenarios run
-// that take minutes.
-const ManyVariable = "WALNUT_ALL_SCHEDULES"
-
 // Backend makes coordinations of one kind.
 type Backend struct {
 	// New returns a coordination that has published st. It is closed by the
@@ -97,6 +92,8 @@ type Backend struct {
 	// that differs where anything could come of the difference. It spares the
 	// search the states that it has seen; without it the suite takes longer.
 	Slots func(coord.Coordinator) [coord.NumMarks]any
+	// Minutes has scenarios run too that take minutes.
+	Minutes bool
 }
 
 // Run runs the suite.
@@ -123,7 +120,7 @@ func Run(t *testing.T, b Backend) {
 		t.Run(rule.name, func(t *testing.T) { rule.run(t, b) })
 	}
 	for _, sc := range scenarios {
-		if sc.long && (testing.Short() || schedule.RaceDetector) || sc.minutes && os.Getenv(ManyVariable) == "" {
+		if sc.long && (testing.Short() || schedule.RaceDetector) || sc.minutes && !b.Minutes {
 			continue
 		}
 		t.Run(sc.name, func(t *testing.T) { explore(t, b, sc) })

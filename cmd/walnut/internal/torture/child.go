@@ -74,12 +74,20 @@ func (c *child) shift(ctx context.Context, random func(id int) *rand.Rand) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, c.db.Close()) }()
+	pages, err := walnut.Open(pagesName(c.path), &walnut.Options{TxBytes: c.txBytes})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, pages.Close()) }()
 	if err := c.prepare(ctx); err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
 	var wg sync.WaitGroup
 	for id := 1; id <= c.workers; id++ {
 		wg.Go(func() { c.fail(c.work(ctx, &worker{id: id, rng: random(id)})) })
+	}
+	for id := firstPageWorker; id < firstPageWorker+pageWorkers; id++ {
+		wg.Go(func() { c.fail(c.workPages(ctx, pages, id, random(id))) })
 	}
 	wg.Go(func() { c.fail(c.maintain(ctx, random(100))) })
 	wg.Go(func() { c.fail(c.watch(ctx, random(101))) })

@@ -142,7 +142,7 @@ func (r *run) round(ctx context.Context) error {
 // newDatabase begins a database of its own and drops the one before.
 func (r *run) newDatabase(ctx context.Context) error {
 	if r.db != "" {
-		if err := removePair(r.db); err != nil {
+		if err := errors.Join(removePair(r.db), removePair(pagesName(r.db))); err != nil {
 			return err
 		}
 	}
@@ -166,7 +166,7 @@ func (r *run) check(ctx context.Context) error {
 		r.judge(findings{}, nil) // killed before there was anything
 		return nil
 	}
-	if err := copyPair(r.db, r.copyName()); err != nil {
+	if err := r.copy(); err != nil {
 		return err
 	}
 	var with checker = walnutChecker{}
@@ -174,6 +174,9 @@ func (r *run) check(ctx context.Context) error {
 		with = sqlite3Checker{command: r.SQLite3}
 	}
 	f, err := examine(ctx, with, r.target(), r.known)
+	if err == nil {
+		err = examinePages(ctx, pagesName(r.target()), &f)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -182,6 +185,11 @@ func (r *run) check(ctx context.Context) error {
 		fmt.Fprintf(r.Log, "found by %s\n", with.name())
 	}
 	return nil
+}
+
+// copy copies both databases.
+func (r *run) copy() error {
+	return errors.Join(copyPair(r.db, r.copyName()), copyPair(pagesName(r.db), pagesName(r.copyName())))
 }
 
 // onCopy decides from the number of kills whether the copy is checked and the
