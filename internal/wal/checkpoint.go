@@ -306,23 +306,28 @@ func (l *Log) autoCheckpoint(ctx context.Context, threshold walformat.FrameNo) {
 	if waiting < threshold {
 		return
 	}
+	if !l.beginAutoCheckpoint(threshold) && waiting >= 4*threshold {
+		select {
+		case l.auto <- struct{}{}:
+			<-l.auto
+		case <-ctx.Done():
+		}
+	}
+}
+
+// beginAutoCheckpoint begins one, unless one is under way.
+func (l *Log) beginAutoCheckpoint(threshold walformat.FrameNo) bool {
 	select {
 	case l.auto <- struct{}{}:
 	default:
-		if waiting >= 4*threshold {
-			select {
-			case l.auto <- struct{}{}:
-				<-l.auto
-			case <-ctx.Done():
-			}
-		}
-		return
+		return false
 	}
 	if l.sequential {
 		l.runAutoCheckpoint(threshold)
 	} else {
 		l.background.Go(func() { l.runAutoCheckpoint(threshold) })
 	}
+	return true
 }
 
 // runAutoCheckpoint is an automatic checkpoint. Its errors are counted and no

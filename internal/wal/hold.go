@@ -39,6 +39,9 @@ type Limits struct {
 	SideBytes int64
 }
 
+// holdCopyBytes is how much a held writer copies itself.
+const holdCopyBytes = 4 << 20
+
 // holdPause is the longest time between two looks of a held writer.
 const holdPause = time.Millisecond
 
@@ -125,7 +128,7 @@ func (h *hold) run(begin coord.Moment) error {
 	}
 }
 
-// try copies what it may, detaches who has stayed too long, and begins the log
+// try detaches who has stayed too long, copies what it may, and begins the log
 // anew if nobody needs it. An error means that the log is poisoned.
 func (h *hold) try() (done bool, err error) {
 	l := h.l
@@ -133,12 +136,23 @@ func (h *hold) try() (done bool, err error) {
 	if !l.co.TryLockCheckpoint() {
 		return false, nil
 	}
-	defer l.co.UnlockCheckpoint()
+	much := false
+	defer func() {
+		l.co.UnlockCheckpoint()
+		if much {
+			l.beginAutoCheckpoint(l.limitFrames())
+		}
+	}()
 	if err := l.drain(); err != nil {
 		return false, err
 	}
 	l.co.RaiseMarks()
+	l.detachStayers()
 	for {
+		// What takes longer than a writer may be held is copied beside it.
+		if much = h.backlog() > holdCopyBytes && !l.sequential; much {
+			return false, nil
+		}
 		c := checkpoint{l: l, auto: true}
 		all, err := c.timed(context.Background())
 		if err != nil {
@@ -159,6 +173,17 @@ func (h *hold) try() (done bool, err error) {
 			return false, nil
 		}
 	}
+}
+
+// backlog is how many bytes a checkpoint could copy now, or more. REQUIRES the
+// checkpoint lock.
+func (h *hold) backlog() int64 {
+	st := h.l.co.Published()
+	safe, ok := h.l.co.SafeFrame(st.MaxFrame)
+	if !ok || safe <= st.NBackfill {
+		return 0
+	}
+	return int64(safe-st.NBackfill) * int64(h.l.PageSize())
 }
 
 // beginAnew restarts the log, unless somebody reads it. REQUIRES the checkpoint
