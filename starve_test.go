@@ -7,14 +7,21 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/walnutdb/walnut"
+	"github.com/walnutdb/walnut/disk"
 )
 
 // small are limits that a test reaches: 64 frames, and readers detached at once.
@@ -287,4 +294,295 @@ func TestDetachBesideReads(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+// TestManyAreDetached: more readers than there are marks, on as many snapshots,
+// so that some share a mark below their own.
+func TestManyAreDetached(t *testing.T) {
+	o := small()
+	o.MaxSideBytes = 8 * 30 * 4096 // each may need another image of each page
+	w := newWorld(t, o, 30)
+	var open []*snap
+	for range 8 {
+		open = append(open, w.read(context.Background()))
+		w.random(2)
+	}
+	for range 200 {
+		w.random(3)
+	}
+	if st := w.db.Stats(); st.ReadersDetached != 8 || st.LogFrames > st.LimitFrames+10 {
+		t.Errorf("%d of 8 are detached, the log has %d frames", st.ReadersDetached, st.LogFrames)
+	}
+	for _, i := range []int{3, 0, 7, 5, 1, 2, 6, 4} {
+		open[i].checkAndEnd(t)
+		w.random(3)
+	}
+}
+
+// TestGrace: a reader is detached when it has stayed for so long after the limit
+// was reached, and not before; until then each writer is held for a moment, and
+// then goes on.
+func TestGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []walnut.Event
+		o := small()
+		o.FS = disk.NewMem()
+		o.MaxWriterHold, o.ReaderGrace = 100*time.Millisecond, 450*time.Millisecond
+		o.OnEvent = func(e walnut.Event) { events = append(events, e) }
+		w := newWorld(t, o, 20)
+		s := w.read(walnut.WithLabel(context.Background(), "a report"))
+		time.Sleep(time.Hour) // the age before the limit does not count
+		for w.db.Stats().LogFrames < w.db.Stats().LimitFrames {
+			w.random(3)
+		}
+		begin := time.Now()
+		holds := 0
+		for w.db.Stats().Detached == 0 {
+			before := time.Now()
+			w.random(3)
+			holds++
+			if d := time.Since(before); d > o.MaxWriterHold {
+				t.Errorf("a writer was held for %v", d)
+			}
+		}
+		if d := time.Since(begin); d < 400*time.Millisecond || d > 700*time.Millisecond || holds < 4 {
+			t.Errorf("detached after %v and %d holds", d, holds)
+		}
+		for range 100 {
+			w.random(3)
+		}
+		s.checkAndEnd(t)
+		synctest.Wait()
+		var held, detached int
+		for _, e := range events {
+			switch e.Kind {
+			case walnut.EventHold:
+				if held++; e.Duration > o.MaxWriterHold {
+					t.Errorf("held: %+v", e)
+				}
+			case walnut.EventDetach:
+				if detached++; e.Label != "a report" || e.Duration < time.Hour {
+					t.Errorf("detached: %+v", e)
+				}
+			}
+		}
+		if held < 4 || detached != 1 {
+			t.Errorf("%d holds and %d detached in the events", held, detached)
+		}
+		if st := w.db.Stats(); st.WriterHold.Count != uint64(held) || st.WriterHold.Sum < uint64(400*time.Millisecond) {
+			t.Errorf("holds in the figures: %+v", st.WriterHold)
+		}
+		if err := w.db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestShortReadersAreNotDetached: those that end within the grace stay what they
+// are, and the log begins anew.
+func TestShortReadersAreNotDetached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := small()
+		o.FS = disk.NewMem()
+		o.MaxWriterHold, o.ReaderGrace = 200*time.Millisecond, time.Second
+		w := newWorld(t, o, 20)
+		stop := make(chan struct{})
+		var readers sync.WaitGroup
+		for i := range 4 {
+			readers.Go(func() {
+				time.Sleep(time.Duration(i) * 13 * time.Millisecond)
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					if err := w.db.View(context.Background(), func(tx *walnut.Tx) error {
+						time.Sleep(50 * time.Millisecond)
+						_, err := tx.Page(3)
+						return err
+					}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		for range 500 {
+			w.random(3)
+			time.Sleep(time.Millisecond)
+			if st := w.db.Stats(); st.LogFrames > st.LimitFrames+10 {
+				t.Fatalf("the log has %d frames, the limit is %d", st.LogFrames, st.LimitFrames)
+			}
+		}
+		close(stop)
+		readers.Wait()
+		if st := w.db.Stats(); st.Detached != 0 || st.Restarts < 5 {
+			t.Errorf("%d detached, %d restarts", st.Detached, st.Restarts)
+		}
+		if err := w.db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSideFull: what does not fit into the side file stays in the log, which may
+// exceed its limit then, and everybody reads on; writers are not held for it all
+// the time.
+func TestSideFull(t *testing.T) {
+	o := small()
+	o.MaxSideBytes = 5 * 4096
+	var full atomic.Bool
+	o.OnEvent = func(e walnut.Event) {
+		if e.Kind == walnut.EventHold && strings.Contains(e.WaitedFor, "the side file is full") {
+			full.Store(true)
+		}
+	}
+	w := newWorld(t, o, 40)
+	s := w.read(context.Background())
+	for range 150 {
+		w.random(3)
+	}
+	st := w.db.Stats()
+	if st.SideBytes > o.MaxSideBytes || st.ReadersDetached != 1 {
+		t.Errorf("%d bytes are saved, %d detached", st.SideBytes, st.ReadersDetached)
+	}
+	if st.LogFrames < 2*st.LimitFrames {
+		t.Errorf("the log has only %d frames: what was overwritten?", st.LogFrames)
+	}
+	if st.WriterHold.Count > 150/3*2 {
+		t.Errorf("%d of 150 writers were held, in vain", st.WriterHold.Count)
+	}
+	s.checkAndEnd(t)
+	w.random(3)
+	if st := w.db.Stats(); st.LogFrames > st.LimitFrames {
+		t.Errorf("the reader has gone, and the log has %d frames", st.LogFrames)
+	}
+	for i := 0; !full.Load(); i++ {
+		if i == 1000 {
+			t.Fatal("nobody was told that the side file is full")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestNoThirdFile: the side file has no name, and one that a process left is
+// removed.
+func TestNoThirdFile(t *testing.T) {
+	w := newWorld(t, small(), 20)
+	s := w.read(context.Background())
+	for range 60 {
+		w.random(3)
+	}
+	if w.db.Stats().SideBytes == 0 {
+		t.Fatal("nothing is saved")
+	}
+	dir := filepath.Dir(w.db.Path())
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if n := e.Name(); n != "a.db" && n != "a.db-wal" {
+			t.Errorf("there is a file %s", n)
+		}
+	}
+	s.checkAndEnd(t)
+
+	left := filepath.Join(dir, "b.db-walnut-side")
+	if err := os.WriteFile(left, []byte("left"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := walnut.Open(filepath.Join(dir, "b.db"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a side file that a process left is still there: %v", err)
+	}
+}
+
+// TestBackupIsDetached: a backup is a reader as any other.
+func TestBackupIsDetached(t *testing.T) {
+	w := newWorld(t, small(), 600)
+	want := map[int]int{}
+	for n, k := range w.state {
+		want[n] = k
+	}
+	path := filepath.Join(t.TempDir(), "copy.db")
+	began := false
+	err := w.db.Backup(context.Background(), path, &walnut.BackupOptions{Progress: func(done, total int) {
+		if began {
+			return
+		}
+		began = true
+		for range 100 {
+			w.random(3)
+		}
+		w.cut(400)
+		for range 30 {
+			w.random(3)
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.db.Stats().Detached != 1 {
+		t.Errorf("%d detached", w.db.Stats().Detached)
+	}
+	db, err := walnut.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	s, err := db.Snapshot(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.PageCount() != 600 {
+		t.Errorf("the copy has %d pages", s.PageCount())
+	}
+	(&snap{p: s, want: want}).check(t)
+}
+
+// TestForbiddenActions: who owns the log from outside is not overruled.
+func TestForbiddenActions(t *testing.T) {
+	for _, o := range []func(*walnut.Options){
+		func(o *walnut.Options) { o.NoAutoRestart = true },
+		func(o *walnut.Options) { o.AutoCheckpoint = -1 },
+		func(o *walnut.Options) { o.MaxLogSize = -1 },
+	} {
+		opt := small()
+		o(opt)
+		w := newWorld(t, opt, 20)
+		s := w.read(context.Background())
+		for range 60 {
+			w.random(3)
+		}
+		if st := w.db.Stats(); st.Detached != 0 || st.WriterHold.Count != 0 || st.Restarts != 0 {
+			t.Errorf("%d detached, %d holds, %d restarts", st.Detached, st.WriterHold.Count, st.Restarts)
+		}
+		s.checkAndEnd(t)
+	}
+}
+
+// TestLargeTransactionExceeds: one transaction larger than the limit is committed,
+// and somebody is told.
+func TestLargeTransactionExceeds(t *testing.T) {
+	o := small()
+	told := make(chan walnut.Event, 10)
+	o.OnEvent = func(e walnut.Event) {
+		if e.Kind == walnut.EventLimit {
+			told <- e
+		}
+	}
+	w := newWorld(t, o, 200) // more than the limit
+	if e := <-told; e.Frames < 199 {
+		t.Errorf("%+v", e)
+	}
+	w.random(3)
+	if st := w.db.Stats(); st.LogFrames > st.LimitFrames {
+		t.Errorf("the log has %d frames after the next one", st.LogFrames)
+	}
 }

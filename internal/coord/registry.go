@@ -21,6 +21,7 @@
 package coord
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -224,7 +225,9 @@ func (r *Reader) readsFile(p *State) bool {
 	return r.mark.InFile() || r.st.Gen == p.Gen && r.st.MaxFrame == p.NBackfill
 }
 
-// RaiseMarks implements [Coordinator]. The new mark is taken while the reader has
+// RaiseMarks implements [Coordinator]. All readers on marks below their own
+// snapshots move to that of the oldest among them: so one free slot is enough, and
+// the next time the next ones move on. The new mark is taken while the reader has
 // its old one, below it.
 func (c *InProcess) RaiseMarks() {
 	type low struct {
@@ -238,8 +241,12 @@ func (c *InProcess) RaiseMarks() {
 			list = append(list, low{r, r.st, r.mark})
 		}
 	})
+	if len(list) == 0 {
+		return
+	}
+	oldest := slices.MinFunc(list, func(a, b low) int { return cmp.Compare(a.st.MaxFrame, b.st.MaxFrame) }).st.MaxFrame
 	for _, x := range list {
-		m := c.marks.take(x.st.MaxFrame)
+		m := c.marks.take(oldest)
 		if m > 0 && c.markValue(m) > c.markValue(x.m) {
 			c.registry.each(func(r *Reader) {
 				if r == x.r && r.st == x.st && r.mark == x.m {
@@ -247,7 +254,7 @@ func (c *InProcess) RaiseMarks() {
 				}
 			})
 		}
-		c.EndRead(m) // the old one, or the new one if the reader has gone
+		c.EndRead(m) // the old one, or the new one if it is of no use
 	}
 }
 

@@ -172,6 +172,7 @@ func (h *hold) try() (done bool, err error) {
 		if h.stuck || !l.detachStayers() {
 			return false, nil
 		}
+		l.co.RaiseMarks()
 	}
 }
 
