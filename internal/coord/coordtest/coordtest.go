@@ -33,6 +33,7 @@
 //	        acceptance, when granted                     upgrade, writer, FULL
 //	4       an upgrade beside FULL, RESTART, TRUNCATE:   UpgradeBesideMaintenance;
 //	        ErrBusy, decided with entering the queue     upgrade, TRUNCATE; upgrade, FULL
+//	4       … or a hold                                  UpgradeBesideHold
 //	4       a snapshot is kept beyond the commit: the    Pin; PinWaits; keeper, checkpoint
 //	        mark is taken before anybody builds on it
 //	4       publication is one compare-and-swap          PublishIsAtomic; reader, writer,
@@ -112,6 +113,8 @@ func Run(t *testing.T, b Backend) {
 		{"QueueOrder", queueOrder},
 		{"UpgradeStale", upgradeStale},
 		{"UpgradeBesideMaintenance", upgradeBesideMaintenance},
+		{"UpgradeBesideHold", upgradeBesideHold},
+		{"Claims", claims},
 		{"QueueCancel", queueCancel},
 		{"QueueWait", queueWait},
 		{"QueueMany", queueMany},

@@ -113,6 +113,64 @@ func upgradeStale(t *testing.T, b Backend) {
 	c.ReleaseWriter()
 }
 
+// upgradeBesideHold: a writer that waits for readers is no other; upgrades that
+// wait behind it are turned away, and those that come, until it has waited.
+func upgradeBesideHold(t *testing.T, b Backend) {
+	c := b.at(t, 0, 0)
+	place(t, c, coord.WriteRequest)
+	w, up := queued(t, c, coord.WriteRequest), queued(t, c, coord.UpgradeRequest)
+	c.Hold()
+	if err := answered(t, up); !errors.Is(err, coord.ErrBusy) {
+		t.Fatalf("an upgrade behind one who waits for readers: %v", err)
+	}
+	unanswered(t, w)
+	if _, err := c.RequestWriter(coord.UpgradeRequest, 0, nil); !errors.Is(err, coord.ErrBusy) {
+		t.Fatalf("one who waits for readers has the place: %v", err)
+	}
+	c.Unhold()
+	late := queued(t, c, coord.UpgradeRequest)
+	late.Cancel()
+	c.Hold()
+	c.ReleaseWriter() // ends the hold too
+	if err := answered(t, w); err != nil {
+		t.Fatal(err)
+	}
+	queued(t, c, coord.UpgradeRequest).Cancel()
+	c.ReleaseWriter()
+}
+
+// claims: who has the place and who waits is told in order, and forgotten.
+func claims(t *testing.T, b Backend) {
+	c := b.at(t, 0, 0)
+	var first, second coord.Claim
+	first.Who.Label, second.Who.SQL = "first", "second"
+	if r, err := c.RequestWriter(coord.WriteRequest, 0, &first); r != nil || err != nil {
+		t.Fatal(r, err)
+	}
+	r, err := c.RequestWriter(coord.MaintenanceRequest, 0, &second)
+	if r == nil || err != nil {
+		t.Fatal(r, err)
+	}
+	l := c.ListWriters()
+	if len(l) != 2 || l[0].Who.Label != "first" || l[0].Waiting || l[0].Granted == 0 || l[1].Who.SQL != "second" || !l[1].Waiting || l[1].Granted != 0 || l[1].Kind != coord.MaintenanceRequest {
+		t.Errorf("%+v", l)
+	}
+	if !c.MaintenanceQueued() {
+		t.Error("a checkpoint waits, and is not seen")
+	}
+	c.ReleaseWriter()
+	if err := answered(t, r); err != nil {
+		t.Fatal(err)
+	}
+	if l := c.ListWriters(); len(l) != 1 || l[0].Who.SQL != "second" || l[0].Waiting || l[0].Granted < l[0].Asked || c.MaintenanceQueued() {
+		t.Errorf("%+v", l)
+	}
+	c.ReleaseWriter()
+	if l := c.ListWriters(); len(l) != 0 {
+		t.Errorf("%+v", l)
+	}
+}
+
 // upgradeBesideMaintenance: those who wait for readers and a reader that
 // waits for them would wait for ever.
 func upgradeBesideMaintenance(t *testing.T, b Backend) {

@@ -1,0 +1,186 @@
+// The images for detached readers: which are saved, found, kept and dropped.
+
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/internal/coord"
+	"github.com/walnutdb/walnut/internal/walformat"
+)
+
+// sideLog is a log whose database file has pages of 512 bytes that begin with
+// what page is called.
+func sideLog(t *testing.T, pages int) (*Log, func(n int, b byte)) {
+	t.Helper()
+	fsys := disk.NewMem()
+	f, err := fsys.Open("/a.db", disk.Create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	l := &Log{cfg: Config{FS: fsys, DB: f}, co: coord.NewInProcess(coord.State{})}
+	l.pageSize.Store(512)
+	put := func(n int, b byte) {
+		if _, err := f.WriteVAt([][]byte{bytes.Repeat([]byte{b}, 512)}, int64(n-1)*512); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := 1; n <= pages; n++ {
+		put(n, byte(n))
+	}
+	return l, put
+}
+
+// detach enters a reader of so many pages and detaches it.
+func detach(t *testing.T, l *Log, pages uint32) *coord.Reader {
+	t.Helper()
+	r := new(coord.Reader)
+	m, st := l.co.BeginRead()
+	s := *st
+	s.DBSize = pages
+	l.co.Enter(r, m, &s, coord.Who{}, 0)
+	if n := len(l.co.Detach(l.fileVersion, func(i coord.ReaderInfo) bool { return i.State == &s })); n != 1 {
+		t.Fatalf("%d readers were detached", n)
+	}
+	return r
+}
+
+func (l *Log) leave(r *coord.Reader) {
+	if l.co.Leave(r) {
+		l.ReaderLeft()
+	}
+}
+
+func list(pages ...walformat.PageNo) (l []pageFrame) {
+	for _, p := range pages {
+		l = append(l, pageFrame(uint64(p)<<32|1))
+	}
+	return l
+}
+
+const keepAll = ^uint32(0)
+
+// sees fails unless version v of page n begins with b, whatever the file says.
+func sees(t *testing.T, l *Log, v coord.FileVersion, n walformat.PageNo, b byte) {
+	t.Helper()
+	p := make([]byte, 512)
+	if err := l.ReadDetached(v, n, p); err != nil {
+		t.Fatal(err)
+	}
+	if p[0] != b || p[511] != b {
+		t.Errorf("version %d of page %d begins with %d, not %d", v, n, p[0], b)
+	}
+}
+
+func TestSideVersions(t *testing.T) {
+	l, put := sideLog(t, 6)
+	save := func(todo []pageFrame, keep uint32) {
+		t.Helper()
+		if err := l.saveForDetached(todo, keep); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save(list(1, 2, 3), keepAll)
+	if s := l.side.stats(512); s.images != 0 || l.side.file != nil {
+		t.Errorf("nobody is detached, and there are images: %+v", s)
+	}
+
+	old := detach(t, l, 5)
+	save(list(2, 3, 6), keepAll) // 6 is beyond what the reader has
+	put(2, 102)
+	put(3, 103)
+	// The batch fails and is repeated, with more: what is in the file of it by now
+	// must not be saved.
+	save(list(2, 3, 4), keepAll)
+	if s := l.side.stats(512); s.images != 3 {
+		t.Errorf("%+v", s)
+	}
+	put(4, 104)
+	l.fileVersion++
+
+	newer := detach(t, l, 5)
+	save(list(2), 4) // and cuts 5 and 6 off
+	put(2, 202)
+	if err := l.cfg.DB.Truncate(4 * 512); err != nil {
+		t.Fatal(err)
+	}
+	l.fileVersion++
+	save(list(3), keepAll)
+	put(3, 203)
+	put(5, 205)
+	l.fileVersion++
+
+	for n, b := range map[walformat.PageNo]byte{1: 1, 2: 2, 3: 3, 4: 4, 5: 5} {
+		sees(t, l, 0, n, b)
+	}
+	for n, b := range map[walformat.PageNo]byte{1: 1, 2: 102, 3: 103, 4: 104, 5: 5} {
+		sees(t, l, 1, n, b)
+	}
+	// Nobody else needs 2 again: the newest reader's image is there.
+	save(list(2), keepAll)
+	if s := l.side.stats(512); s.images != 6 || s.bytes != 6*512 {
+		t.Errorf("%+v", s)
+	}
+
+	// The older one goes: its images are dropped, and their places used again.
+	l.leave(old)
+	if s := l.side.stats(512); s.images != 3 {
+		t.Errorf("after the older one has gone: %+v", s)
+	}
+	for n, b := range map[walformat.PageNo]byte{1: 1, 2: 102, 3: 103, 4: 104, 5: 5} {
+		sees(t, l, 1, n, b)
+	}
+	save(list(1, 4), keepAll)
+	put(1, 201)
+	put(4, 204)
+	if s := l.side.stats(512); s.images != 5 || s.bytes != 6*512 {
+		t.Errorf("places are not used again: %+v", s)
+	}
+	for n, b := range map[walformat.PageNo]byte{1: 1, 2: 102, 3: 103, 4: 104, 5: 5} {
+		sees(t, l, 1, n, b)
+	}
+	l.leave(newer)
+	if s := l.side.stats(512); s.images != 0 || s.bytes != 0 || l.side.file != nil {
+		t.Errorf("after both have gone: %+v", s)
+	}
+}
+
+func TestSideBudget(t *testing.T) {
+	l, _ := sideLog(t, 6)
+	r := detach(t, l, 6)
+	defer l.leave(r)
+	l.cfg.Limits.SideBytes = 3 * 512
+	if err := l.saveForDetached(list(1, 2, 3, 4), keepAll); !errors.Is(err, errSideFull) {
+		t.Fatalf("%v", err)
+	}
+	if s := l.side.stats(512); s.bytes != 0 {
+		t.Errorf("%+v", s)
+	}
+	if err := l.saveForDetached(list(1, 2, 3), keepAll); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.saveForDetached(list(1, 2, 4), keepAll); !errors.Is(err, errSideFull) {
+		t.Fatalf("%v", err)
+	}
+}
+
+func TestSideDamage(t *testing.T) {
+	l, put := sideLog(t, 6)
+	r := detach(t, l, 6)
+	defer l.leave(r)
+	if err := l.saveForDetached(list(1, 2, 3), keepAll); err != nil {
+		t.Fatal(err)
+	}
+	put(2, 9)
+	if _, err := l.side.file.WriteVAt([][]byte{{77}}, 512+100); err != nil {
+		t.Fatal(err)
+	}
+	sees(t, l, 0, 1, 1)
+	if err := l.ReadDetached(0, 2, make([]byte, 512)); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a damaged image: %v", err)
+	}
+}
