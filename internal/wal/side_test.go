@@ -22,7 +22,7 @@ func sideLog(t *testing.T, pages int) (*Log, func(n int, b byte)) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.Close() })
-	l := &Log{cfg: Config{FS: fsys, DB: f}, co: coord.NewInProcess(coord.State{})}
+	l := &Log{cfg: Config{FS: fsys, DB: f, Limits: Limits{SideBytes: 64 * 512}}, co: coord.NewInProcess(coord.State{})}
 	l.pageSize.Store(512)
 	put := func(n int, b byte) {
 		if _, err := f.WriteVAt([][]byte{bytes.Repeat([]byte{b}, 512)}, int64(n-1)*512); err != nil {
