@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/walnutdb/walnut/internal/coord"
@@ -15,10 +16,21 @@ import (
 // context, and for statements of package driver that are given it.
 func WithLabel(ctx context.Context, label string) context.Context { return coord.WithLabel(ctx, label) }
 
+// maxSQL is how much of a statement reports show, in bytes.
+const maxSQL = 1000
+
+// shown is a statement as reports show it.
+func shown(sql string) string {
+	if len(sql) <= maxSQL {
+		return sql
+	}
+	return strings.ToValidUTF8(sql[:maxSQL], "") + " …"
+}
+
 // ReaderInfo describes a read transaction that has not ended.
 type ReaderInfo struct {
 	// Label is that of its context (WithLabel), SQL the statement that began it,
-	// if it is one of package driver.
+	// if it is one of package driver: its first 1000 bytes.
 	Label, SQL string
 	// Age is how long it has been open; at least so long, if AtLeast. A View
 	// without a label does not note when it began, and counts from when somebody
@@ -54,7 +66,7 @@ func (db *DB) Readers() []ReaderInfo {
 	var list []ReaderInfo
 	for _, r := range c.ListReaders() {
 		st := r.State
-		i := ReaderInfo{Label: r.Who.Label, SQL: r.Who.SQL, Age: now.Since(r.Began), AtLeast: !r.Noted,
+		i := ReaderInfo{Label: r.Who.Label, SQL: shown(r.Who.SQL), Age: now.Since(r.Began), AtLeast: !r.Noted,
 			Generation: uint64(st.Gen), Frame: st.MaxFrame, CommitSeq: uint64(st.Seq),
 			Mark: max(0, int(r.Mark)), InFile: r.Mark.InFile(), Detached: r.Detached}
 		if p.Seq > st.Seq {
@@ -96,7 +108,7 @@ func (db *DB) Writers() []WriterInfo {
 	now := coord.Now()
 	var list []WriterInfo
 	for _, w := range db.store.Log().Coordinator().ListWriters() {
-		i := WriterInfo{Label: w.Who.Label, SQL: w.Who.SQL, Maintenance: w.Kind == coord.MaintenanceRequest,
+		i := WriterInfo{Label: w.Who.Label, SQL: shown(w.Who.SQL), Maintenance: w.Kind == coord.MaintenanceRequest,
 			Waiting: w.Waiting, Age: now.Since(w.Asked), Held: w.Holding}
 		if w.Granted != 0 {
 			i.Age = now.Since(w.Granted)

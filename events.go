@@ -65,7 +65,7 @@ type Event struct {
 }
 
 func newEvent(e wal.Event) Event {
-	return Event{Kind: e.Kind, Time: time.Now(), Label: e.Who.Label, SQL: e.Who.SQL, Generation: uint64(e.Generation), CommitSeq: uint64(e.Seq),
+	return Event{Kind: e.Kind, Time: time.Now(), Label: e.Who.Label, SQL: shown(e.Who.SQL), Generation: uint64(e.Generation), CommitSeq: uint64(e.Seq),
 		Frames: e.Frames, Backfilled: e.Backfilled, Commits: e.Commits, Pages: e.Pages, Bytes: e.Bytes, Duration: e.Duration,
 		Mode: e.Mode, Auto: e.Auto, Truncated: e.Truncated, Database: e.Database, WaitedFor: e.WaitedFor, Err: e.Err, Missed: e.Missed}
 }

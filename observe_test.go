@@ -228,23 +228,23 @@ func TestEvents(t *testing.T) {
 // TestSlowReceiver: the engine does not wait for a receiver of events, and tells
 // it what it has lost.
 func TestSlowReceiver(t *testing.T) {
-	gate := make(chan struct{})
+	gate, told := make(chan struct{}), make(chan struct{}, 10000)
 	var missed uint64
 	events := 0
 	db := openAt(t, disk.NewMem(), walnut.Options{AutoCheckpoint: -1, OnEvent: func(e walnut.Event) {
 		<-gate
 		events++
 		missed += e.Missed
+		told <- struct{}{}
 	}})
 	const n = 3000
 	for range n {
 		write(t, db, 'x', 2)
 	}
 	close(gate)
-	for i := 0; i < 5; i++ { // the one that tells of those that were lost
-		write(t, db, 'y', 2)
-		time.Sleep(time.Millisecond)
-	}
+	<-told
+	<-told               // so the queue has room again
+	write(t, db, 'y', 2) // the one that tells of those that were lost
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,8 @@ type Options struct {
 	// does not change. One transaction that is larger than the limit exceeds it,
 	// and so does the log of a temporary file that is full (MaxSideBytes).
 	//
-	// The first Open of a database in this process decides over these four.
+	// These four are of all who have the database open in this process: the last
+	// Open that sets one decides over it.
 	MaxLogSize int64
 	// MaxWriterHold is how long one writer is held at a time; 0 is
 	// DefaultMaxWriterHold, a negative value does not hold writers.

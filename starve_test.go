@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -431,10 +430,11 @@ func TestShortReadersAreNotDetached(t *testing.T) {
 func TestSideFull(t *testing.T) {
 	o := small()
 	o.MaxSideBytes = 5 * 4096
-	var full atomic.Bool
+	told := make(chan struct{})
+	tell := sync.OnceFunc(func() { close(told) })
 	o.OnEvent = func(e walnut.Event) {
 		if e.Kind == walnut.EventHold && strings.Contains(e.WaitedFor, "the side file is full") {
-			full.Store(true)
+			tell()
 		}
 	}
 	w := newWorld(t, o, 40)
@@ -457,12 +457,7 @@ func TestSideFull(t *testing.T) {
 	if st := w.db.Stats(); st.LogFrames > st.LimitFrames {
 		t.Errorf("the reader has gone, and the log has %d frames", st.LogFrames)
 	}
-	for i := 0; !full.Load(); i++ {
-		if i == 1000 {
-			t.Fatal("nobody was told that the side file is full")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	<-told
 }
 
 // TestNoThirdFile: the side file has no name, and one that a process left is

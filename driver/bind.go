@@ -73,6 +73,7 @@ func unknownName(name string) error {
 // statement of a text, and the last one, must use all that are left; an only
 // one also every name.
 func (c *conn) bind(p *prepared, a *arguments, last, only bool) error {
+	c.keeper.Running(p.sql) // it is next
 	want := p.nparams
 	var taken []bool // by parameter, from 1
 	if len(a.named) > 0 && want > 0 {

@@ -28,6 +28,13 @@
 //     begins a transaction, see below.
 //   - _busy_timeout=5s, or 5000 (milliseconds): how long a statement waits for
 //     the writer's place or a lock. Default one minute; 0 does not wait.
+//   - _max_log_size=64MiB (bytes without a unit): above it, readers that stay no
+//     longer keep the log from being used again; 0 sets no limit. The next writer is
+//     held for up to _max_writer_hold=200ms while short readers end; one that stays
+//     for _reader_grace=1s is detached, and reads its snapshot with the help of a
+//     temporary file of up to _max_side_bytes (0, the default: as large as the
+//     database). They are of all who have the database open in the process; the
+//     documentation of walnut.Options has the details.
 //   - _pragma=name(value), any number of times: run in this order on each new
 //     connection. A name that SQLite does not know is an error.
 //   - _timefmt: how [time.Time] is stored, see below.

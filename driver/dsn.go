@@ -30,6 +30,7 @@ type dsn struct {
 	busy      time.Duration
 	pragmas   []string // "name(value)", checked for form only
 	times     timeFormat
+	limits    limits
 }
 
 // txLock is how a transaction begins.
@@ -155,6 +156,26 @@ func (d *dsn) setParam(key, value string) error {
 		if d.txLock, ok = txLocks[value]; !ok {
 			return badValue(key, value, "deferred, immediate, exclusive")
 		}
+	case "_max_log_size", "_max_side_bytes":
+		n, ok := parseSize(value)
+		if !ok {
+			return badValue(key, value, "a number of bytes, KiB, MiB or GiB, such as 64MiB; 0 is no limit")
+		}
+		if key == "_max_log_size" {
+			d.limits.LogBytes = orNone(n)
+		} else {
+			d.limits.SideBytes = n
+		}
+	case "_max_writer_hold", "_reader_grace":
+		t, ok := parseTimeout(value)
+		if !ok {
+			return badValue(key, value, "a duration such as 200ms, or milliseconds; at most 2147483647 ms")
+		}
+		if key == "_max_writer_hold" {
+			d.limits.WriterHold = orNone(t)
+		} else {
+			d.limits.ReaderGrace = orNone(t)
+		}
 	case "_timefmt":
 		if d.times, ok = timeFormats[value]; !ok {
 			return badValue(key, value, "auto, rfc3339, sqlite, julianday, unixepoch,"+
@@ -239,7 +260,7 @@ func unknownParam(key string) error {
 		return fmt.Errorf("walnut: unknown parameter %s: write _pragma=%s(value)", key, p)
 	}
 	return fmt.Errorf("walnut: unknown parameter %s: allowed are mode, immutable, cache, vfs,"+
-		" _txlock, _busy_timeout, _pragma, _timefmt", key)
+		" _txlock, _busy_timeout, _pragma, _timefmt, _max_log_size, _max_writer_hold, _reader_grace, _max_side_bytes", key)
 }
 
 // pragmaForm keeps a pragma to one statement; SQLite checks the rest.
@@ -252,6 +273,28 @@ func pragmaName(pragma string) string {
 		name = name[:i]
 	}
 	return strings.ToLower(name[strings.IndexByte(name, '.')+1:])
+}
+
+// orNone makes of 0, which is none here, what is none in the engine, where 0 is the
+// default.
+func orNone[T ~int64](n T) T {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// parseSize reads "1048576", "1024KiB" or "1MiB".
+func parseSize(value string) (int64, bool) {
+	unit := int64(1)
+	for suffix, n := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if rest, ok := strings.CutSuffix(value, suffix); ok {
+			value, unit = rest, n
+			break
+		}
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	return n * unit, err == nil && n >= 0 && n <= math.MaxInt64/unit
 }
 
 // parseTimeout reads "5s" or "5000".

@@ -47,6 +47,13 @@ func TestParseDSN(t *testing.T) {
 		{"app.db?_timefmt=sqlite", with("app.db", func(d *dsn) { d.times = timeFormats["sqlite"] })},
 		{"app.db?_pragma=foreign_keys(0)&_pragma=main.cache_size%3D-100&_pragma=optimize",
 			with("app.db", func(d *dsn) { d.pragmas = []string{"foreign_keys(0)", "main.cache_size=-100", "optimize"} })},
+		{"app.db?_max_log_size=1048576&_max_side_bytes=2GiB", with("app.db", func(d *dsn) { d.limits.LogBytes, d.limits.SideBytes = 1<<20, 2<<30 })},
+		{"app.db?_max_log_size=16MiB&_max_writer_hold=50&_reader_grace=2s", with("app.db", func(d *dsn) {
+			d.limits = limits{LogBytes: 16 << 20, WriterHold: 50 * time.Millisecond, ReaderGrace: 2 * time.Second}
+		})},
+		{"app.db?_max_log_size=0&_max_writer_hold=0&_reader_grace=0&_max_side_bytes=0", with("app.db", func(d *dsn) {
+			d.limits = limits{LogBytes: -1, WriterHold: -1, ReaderGrace: -1}
+		})},
 		{":memory:", mem},
 		{"file::memory:", mem},
 		{"file::memory:?mode=memory", mem},
@@ -93,6 +100,11 @@ func TestParseDSNErrors(t *testing.T) {
 		{"app.db?_busy_timeout=soon", "_busy_timeout"},
 		{"app.db?_busy_timeout=1000h", "_busy_timeout"},
 		{"app.db?_busy_timeout=99999999999", "_busy_timeout"},
+		{"app.db?_max_log_size=-1", "64MiB"},
+		{"app.db?_max_log_size=1MB", "64MiB"},
+		{"app.db?_max_side_bytes=9999999999GiB", "GiB"},
+		{"app.db?_max_writer_hold=-1s", "200ms"},
+		{"app.db?_reader_grace=soon", "200ms"},
 		{"app.db?_timefmt=2006", "_timefmt"},
 		{"app.db?_pragma=", "_pragma"},
 		{"app.db?_pragma=a(1);drop", "_pragma"},

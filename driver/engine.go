@@ -18,10 +18,13 @@ const memoryVFSName = sqlitevfs.MemoryName
 // memoryRoot is where their names begin.
 const memoryRoot = sqlitevfs.MemoryRoot
 
+// limits are those of the log: see the package comment.
+type limits = sqlitevfs.Limits
+
 // holdEngine opens the database's engine and keeps it open until release.
 func holdEngine(d *dsn) (release func() error, err error) {
 	return sqlitevfs.Hold(d.path, sqlitevfs.HoldOptions{
-		MustExist: d.noCreate, ReadOnly: d.readOnly, Immutable: d.immutable, Memory: d.memory,
+		MustExist: d.noCreate, ReadOnly: d.readOnly, Immutable: d.immutable, Memory: d.memory, Limits: d.limits,
 	})
 }
 

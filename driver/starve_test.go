@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,5 +129,92 @@ func TestSQLReaderIsDetached(t *testing.T) {
 	}
 	if got := sums(t, s); got == want {
 		t.Error("a new reader sees the old state")
+	}
+}
+
+// TestWhoReads: reports say whose the transactions of SQL are.
+func TestWhoReads(t *testing.T) {
+	db, s := limited(t, 1000)
+	ctx := context.Background()
+	mustExec(t, s, "CREATE TABLE x(a INTEGER PRIMARY KEY, b TEXT)")
+	mustExec(t, s, "INSERT INTO x VALUES (1, 'one'), (2, 'two')")
+
+	rows, err := s.QueryContext(walnut.WithLabel(ctx, "export"), "SELECT a FROM x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !rows.Next() {
+		t.Fatal(rows.Err())
+	}
+	tx, err := s.BeginTx(walnut.WithLabel(ctx, "report"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := tx.QueryRowContext(walnut.WithLabel(ctx, "count"), "SELECT count(*) FROM x").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, r := range db.Readers() {
+		found[r.Label] = r.SQL
+		if r.Age <= 0 || r.AtLeast {
+			t.Errorf("its age is not known: %+v", r)
+		}
+	}
+	if len(found) != 2 || found["export"] != "SELECT a FROM x" || found["count"] != "SELECT count(*) FROM x" {
+		t.Errorf("readers: %q", found)
+	}
+	if _, err := tx.ExecContext(walnut.WithLabel(ctx, "update"), "UPDATE x SET b = 'zwei' WHERE a = 2"); err != nil {
+		t.Fatal(err)
+	}
+	// The transaction's label is that of the statement that began it.
+	if w := db.Writers(); len(w) != 1 || w[0].Label != "count" || w[0].Waiting {
+		t.Errorf("writers: %+v", w)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := rows.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.ExecContext(walnut.WithLabel(ctx, "import"), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	if w := db.Writers(); len(w) != 1 || w[0].Label != "import" || w[0].SQL != "BEGIN IMMEDIATE" {
+		t.Errorf("writers: %+v", w)
+	}
+	mustExec(t, c, "COMMIT")
+	long := "SELECT a FROM x WHERE b <> '" + strings.Repeat("é", 2000) + "'"
+	rows, err = s.QueryContext(ctx, long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	if r := db.Readers(); len(r) != 1 || len(r[0].SQL) > 1010 || !strings.HasSuffix(r[0].SQL, "é …") || r[0].Label != "" {
+		t.Errorf("readers: %+v", r)
+	}
+}
+
+// TestLimitsOfName: the data source name carries the limits to the engine.
+func TestLimitsOfName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	s, err := sql.Open("walnut", "file:"+path+"?_max_log_size=1MiB&_reader_grace=0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	mustExec(t, s, "CREATE TABLE x(a)")
+	db, err := walnut.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if n := db.Stats().LimitFrames; n != 1<<20/4120 {
+		t.Errorf("the limit is %d frames", n)
 	}
 }

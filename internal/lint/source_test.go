@@ -73,6 +73,23 @@ func (f *goFile) uses(pkg string, fn func(n ast.Node, name string)) {
 	})
 }
 
+// argumentsOf lists the calls of a function of a package, with all that is in their
+// arguments.
+func (f *goFile) argumentsOf(pkg, function string) (list []ast.Node) {
+	local := f.importName(pkg)
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		if c, ok := n.(*ast.CallExpr); ok && local != "" {
+			if s, ok := c.Fun.(*ast.SelectorExpr); ok && s.Sel.Name == function {
+				if x, ok := s.X.(*ast.Ident); ok && x.Name == local {
+					list = append(list, c)
+				}
+			}
+		}
+		return true
+	})
+	return list
+}
+
 // root is the repository's root directory.
 var root = sync.OnceValue(func() string {
 	dir, err := os.Getwd()

@@ -90,7 +90,7 @@ func openLocked(o Options, path string, db disk.File, unstableIDs bool) (*Store,
 		_ = rec.Close()
 		return nil, err
 	}
-	log, err := rec.Start(wal.Config{FS: o.FS, DB: db, PageSize: found.pageSize, DBSize: found.dbSize, Damage: found.damage, UnstableIDs: unstableIDs, Limits: o.Limits})
+	log, err := rec.Start(wal.Config{FS: o.FS, DB: db, PageSize: found.pageSize, DBSize: found.dbSize, Damage: found.damage, UnstableIDs: unstableIDs, Limits: withDefaultLimits(o.Limits)})
 	if err != nil {
 		return nil, err
 	}

@@ -38,8 +38,8 @@ type Options struct {
 	// PoolBytes bounds the buffer pool of a store that is not open yet; 0 is
 	// DefaultPoolBytes.
 	PoolBytes int64
-	// Limits of the log of a store that is not open yet. A zero field is its
-	// default, a negative one none.
+	// Limits of the log. A zero field is its default, or what another Open has set,
+	// a negative one none.
 	Limits wal.Limits
 }
 
@@ -168,7 +168,6 @@ func Open(path string, o Options) (*Store, error) {
 	if o.TxBytes <= 0 {
 		o.TxBytes = DefaultTxBytes
 	}
-	o.Limits = withDefaultLimits(o.Limits)
 	o.MustExist = o.MustExist || o.ReadOnly
 	o.Immutable = o.Immutable && o.ReadOnly
 	real, err := o.FS.Resolve(path)
@@ -196,6 +195,9 @@ func Open(path string, o Options) (*Store, error) {
 			close(e.ready)
 		}
 		<-e.ready
+		if e.err == nil && mine == nil && o.Limits != (wal.Limits{}) {
+			e.store.log.SetLimits(o.Limits)
+		}
 		if e.err == nil && !o.ReadOnly {
 			registry.mu.Lock()
 			e.store.written = true

@@ -48,8 +48,9 @@ const keepAgain = 2
 //     keeper.
 type Keeper struct {
 	conn *sqlite3.Conn
-	file *file
-	stmt *sqlite3.Stmt
+	// main is the database's file; file is it too, as long as it can be kept.
+	main, file *file
+	stmt       *sqlite3.Stmt
 	// on: stmt stands on its row.
 	on bool
 	// reading counts the plain reads between Begin and End.
@@ -62,7 +63,18 @@ type Keeper struct {
 
 // NewKeeper returns a keeper that keeps nothing yet. It works for main
 // databases of this package; for others it does nothing.
-func NewKeeper(c *sqlite3.Conn) *Keeper { return &Keeper{conn: c, file: fileOf(c, "main")} }
+func NewKeeper(c *sqlite3.Conn) *Keeper {
+	f := fileOf(c, "main")
+	return &Keeper{conn: c, main: f, file: f}
+}
+
+// Running says which statement the connection runs from now on, for reports of its
+// transactions.
+func (k *Keeper) Running(sql string) {
+	if k != nil && k.main != nil {
+		k.main.sql = sql
+	}
+}
 
 // Keepable reports whether a statement, whose text begins with its first word,
 // is a plain read: one that a kept transaction cannot change or disturb.

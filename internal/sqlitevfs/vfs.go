@@ -79,7 +79,13 @@ type HoldOptions struct {
 	// Memory: the database is in memory, on MemoryName, and gone when the last
 	// hold is released.
 	Memory bool
+	// Limits of the log; a zero field is the default, or what another one has set, a
+	// negative one none.
+	Limits Limits
 }
+
+// Limits bound a log that readers keep.
+type Limits = wal.Limits
 
 // Hold opens the database at path and keeps it open until release is called,
 // so that it does not close and open again whenever no connection is left.
@@ -88,7 +94,7 @@ func Hold(path string, o HoldOptions) (release func() error, err error) {
 	if o.Memory {
 		fsys = memory
 	}
-	s, err := pager.Open(path, pager.Options{FS: fsys, MustExist: o.MustExist, ReadOnly: o.ReadOnly, Immutable: o.Immutable})
+	s, err := pager.Open(path, pager.Options{FS: fsys, MustExist: o.MustExist, ReadOnly: o.ReadOnly, Immutable: o.Immutable, Limits: o.Limits})
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@
 package wal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -39,6 +40,21 @@ type Limits struct {
 	SideBytes int64
 }
 
+// SetLimits sets those limits that are not 0; a negative one is none.
+func (l *Log) SetLimits(set Limits) {
+	for {
+		old := l.limits.Load()
+		next := *old
+		next.LogBytes = cmp.Or(set.LogBytes, old.LogBytes)
+		next.WriterHold = cmp.Or(set.WriterHold, old.WriterHold)
+		next.ReaderGrace = cmp.Or(set.ReaderGrace, old.ReaderGrace)
+		next.SideBytes = cmp.Or(set.SideBytes, old.SideBytes)
+		if l.limits.CompareAndSwap(old, &next) {
+			return
+		}
+	}
+}
+
 // holdCopyBytes is how much a held writer copies itself.
 const holdCopyBytes = 4 << 20
 
@@ -56,10 +72,10 @@ type overLimit struct {
 
 // limitFrames is how many frames make the limit; 0 if there is none.
 func (l *Log) limitFrames() walformat.FrameNo {
-	if l.cfg.Limits.LogBytes <= 0 {
+	if l.limits.Load().LogBytes <= 0 {
 		return 0
 	}
-	n := l.cfg.Limits.LogBytes / int64(walformat.FrameHeaderSize+l.PageSize())
+	n := l.limits.Load().LogBytes / int64(walformat.FrameHeaderSize+l.PageSize())
 	return walformat.FrameNo(min(max(1, n), maxThreshold))
 }
 
@@ -121,7 +137,7 @@ func (h *hold) run(begin coord.Moment) error {
 			h.waitedFor = "another checkpoint"
 			return nil
 		}
-		if coord.Now().Since(begin)+pause > l.cfg.Limits.WriterHold {
+		if coord.Now().Since(begin)+pause > l.limits.Load().WriterHold {
 			return nil
 		}
 		time.Sleep(pause)
@@ -212,7 +228,7 @@ func (l *Log) detachStayers() bool {
 	}
 	pages := size / int64(l.PageSize())
 	list := l.co.Detach(l.fileVersion, func(r coord.ReaderInfo) bool {
-		return int64(r.State.DBSize) <= pages && now.Since(max(l.over.since, r.Began)) >= l.cfg.Limits.ReaderGrace
+		return int64(r.State.DBSize) <= pages && now.Since(max(l.over.since, r.Began)) >= l.limits.Load().ReaderGrace
 	})
 	for _, r := range list {
 		l.stats.detached.Add(1)

@@ -129,7 +129,7 @@ func (l *Log) restart(truncate bool) (bool, error) {
 func (l *Log) limitSize() {
 	limit := walformat.Offset(l.sizeLimit.Load())
 	// What a log at its limit has beyond it is used again, unless it is much.
-	if most := walformat.Offset(l.cfg.Limits.LogBytes); most > 0 && (limit < 0 || limit > most) && l.reserved > most+most/4 {
+	if most := walformat.Offset(l.limits.Load().LogBytes); most > 0 && (limit < 0 || limit > most) && l.reserved > most+most/4 {
 		limit = most
 	}
 	if limit < 0 || l.reserved <= max(limit, walformat.HeaderSize) {

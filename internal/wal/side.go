@@ -194,7 +194,7 @@ func (s *sideIndex) save(l *Log, readers []coord.DetachedReader, pages []walform
 
 // sideBudget is how many bytes the side file may have.
 func (l *Log) sideBudget(readers []coord.DetachedReader) int64 {
-	if b := l.cfg.Limits.SideBytes; b > 0 {
+	if b := l.limits.Load().SideBytes; b > 0 {
 		return b
 	}
 	var last walformat.PageNo

@@ -24,6 +24,7 @@ func sideLog(t *testing.T, pages int) (*Log, func(n int, b byte)) {
 	t.Cleanup(func() { _ = f.Close() })
 	l := &Log{cfg: Config{FS: fsys, DB: f, Limits: Limits{SideBytes: 64 * 512}}, co: coord.NewInProcess(coord.State{})}
 	l.pageSize.Store(512)
+	l.limits.Store(&l.cfg.Limits)
 	put := func(n int, b byte) {
 		if _, err := f.WriteVAt([][]byte{bytes.Repeat([]byte{b}, 512)}, int64(n-1)*512); err != nil {
 			t.Fatal(err)
@@ -153,7 +154,7 @@ func TestSideBudget(t *testing.T) {
 	l, _ := sideLog(t, 6)
 	r := detach(t, l, 6)
 	defer l.leave(r)
-	l.cfg.Limits.SideBytes = 3 * 512
+	l.SetLimits(Limits{SideBytes: 3 * 512})
 	if err := l.saveForDetached(list(1, 2, 3, 4), keepAll); !errors.Is(err, errSideFull) {
 		t.Fatalf("%v", err)
 	}

@@ -173,9 +173,10 @@ type Log struct {
 	// over: see hold.go. Guarded by the writer's place.
 	over overLimit
 
-	// side has the pages that detached readers need. fileVersion is the version
+	// limits are Config.Limits, or what SetLimits has made of them. side has the pages that detached readers need. fileVersion is the version
 	// of the database file: it is counted up with every backfill that is
 	// published. Guarded by the checkpoint lock.
+	limits      atomic.Pointer[Limits]
 	side        sideIndex
 	fileVersion coord.FileVersion
 
