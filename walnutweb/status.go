@@ -1,4 +1,5 @@
-// Package walnutweb shows a running database to those who run it.
+// The state of a database, as the page and `walnut top` show it.
+
 package walnutweb
 
 import (
