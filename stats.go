@@ -125,8 +125,10 @@ func (db *DB) Stats() Stats {
 // CheckpointRecord is a checkpoint that has ended.
 type CheckpointRecord struct {
 	CheckpointResult
-	// Auto: nobody asked for it.
-	Auto bool
+	// Auto: nobody asked for it. Times is how many there were in a row that copied
+	// nothing; the rest is of the last.
+	Auto  bool
+	Times int
 	// Ago is how long ago it ended, Duration how long it took, waits included.
 	Ago, Duration time.Duration
 	// Pages were copied.
@@ -140,7 +142,7 @@ func (db *DB) Checkpoints() []CheckpointRecord {
 	now := coord.Now()
 	var list []CheckpointRecord
 	for _, r := range db.store.Log().Checkpoints() {
-		list = append(list, CheckpointRecord{CheckpointResult: r.CheckpointResult, Auto: r.Auto,
+		list = append(list, CheckpointRecord{CheckpointResult: r.CheckpointResult, Auto: r.Auto, Times: r.Times,
 			Ago: now.Since(r.Ended), Duration: r.Duration, Pages: r.Pages, Err: r.Err})
 	}
 	return list

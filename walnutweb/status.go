@@ -31,6 +31,7 @@ type Checkpoint struct {
 	Mode       string        `json:"mode"`
 	Auto       bool          `json:"auto"`
 	Busy       bool          `json:"busy"`
+	Times      int           `json:"times"`
 	Pages      int           `json:"pages"`
 	LogFrames  uint32        `json:"log_frames"`
 	Backfilled uint32        `json:"backfilled"`
@@ -47,7 +48,7 @@ func Collect(db *walnut.DB) Status {
 		s.Failed, s.Stats.Failed = s.Stats.Failed.Error(), nil
 	}
 	for _, c := range db.Checkpoints() {
-		w := Checkpoint{Mode: c.Mode.String(), Auto: c.Auto, Busy: c.Busy, Pages: c.Pages, LogFrames: uint32(c.LogFrames),
+		w := Checkpoint{Mode: c.Mode.String(), Auto: c.Auto, Busy: c.Busy, Times: c.Times, Pages: c.Pages, LogFrames: uint32(c.LogFrames),
 			Backfilled: uint32(c.Backfilled), WaitedFor: c.WaitedFor, Ago: c.Ago, Duration: c.Duration}
 		if c.Err != nil {
 			w.Err = c.Err.Error()

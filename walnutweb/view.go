@@ -3,6 +3,7 @@
 package walnutweb
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"slices"
@@ -105,7 +106,6 @@ type picture struct {
 // pin is a reader's place in the log.
 type pin struct {
 	X, LabelX, Y float64
-	Top          float64
 	Anchor       string
 	Text         string
 }
@@ -137,12 +137,25 @@ func newPicture(s *Status) picture {
 			continue
 		}
 		at := min(x(st.LogFrames-min(st.LogFrames, r.LogFrames)), pictureWidth)
-		n := pin{X: at, LabelX: at + 6, Top: barBottom, Y: float64(barBottom + pinRow*(len(p.Pins)+1)), Anchor: "start",
-			Text: capital(who(r)) + ", " + age(r.Age)}
+		n := pin{X: at, LabelX: at + 6, Anchor: "start", Text: capital(who(r)) + ", " + age(r.Age)}
 		if at > pictureWidth*0.6 {
 			n.LabelX, n.Anchor = at-6, "end"
 		}
 		p.Pins = append(p.Pins, n)
+	}
+	// Texts to the right of their pins come first, from the right; then those to
+	// the left, from the left: so few pins cross a text.
+	slices.SortStableFunc(p.Pins, func(a, b pin) int {
+		if a.Anchor != b.Anchor {
+			return cmp.Compare(b.Anchor, a.Anchor)
+		}
+		if a.Anchor == "start" {
+			return cmp.Compare(b.X, a.X)
+		}
+		return cmp.Compare(a.X, b.X)
+	})
+	for i := range p.Pins {
+		p.Pins[i].Y = float64(barBottom + pinRow*(i+1))
 	}
 	p.Height = barBottom + 16 + pinRow*len(p.Pins)
 	p.Text = fmt.Sprintf("The log has %d frames: %d are in the database file, %d more could be copied now, %d are kept by readers.",

@@ -13,8 +13,10 @@ import (
 // CheckpointRecord is a checkpoint that has ended.
 type CheckpointRecord struct {
 	CheckpointResult
-	// Auto: nobody asked for it.
-	Auto bool
+	// Auto: nobody asked for it. Times is how many there were in a row that copied
+	// nothing; the rest is of the last.
+	Auto  bool
+	Times int
 	// Ended is when, by the process's clock, and Duration how long it took, waits
 	// included.
 	Ended    coord.Moment
@@ -27,12 +29,42 @@ type CheckpointRecord struct {
 // keptRecords is how many checkpoints are remembered.
 const keptRecords = 64
 
-// history remembers them, in a ring.
+// history remembers them, in a ring. mu guards all of it.
 type history struct {
 	mu   sync.Mutex
-	ring [keptRecords]CheckpointRecord // guarded by mu
-	n    int                           // ever recorded; guarded by mu
+	ring [keptRecords]CheckpointRecord
+	n    int // entered
+	// told is when the subscribers were last told of one that copied nothing.
+	told coord.Moment
 }
+
+// enter remembers r, in the place of the last one if neither did anything, and
+// reports whether that is worth telling: of those that do nothing, while a reader
+// is in the way, there is one for every commit.
+func (h *history) enter(r CheckpointRecord) (tell bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r.Times = 1
+	last := &h.ring[(h.n+keptRecords-1)%keptRecords]
+	if h.n > 0 && r.idle() && last.idle() {
+		r.Times += last.Times
+		*last = r
+		if r.Ended.Since(h.told) < tellIdle {
+			return false
+		}
+	} else {
+		h.ring[h.n%keptRecords] = r
+		h.n++
+	}
+	h.told = r.Ended
+	return true
+}
+
+// tellIdle is how often subscribers are told of checkpoints that copy nothing.
+const tellIdle = time.Second
+
+// idle: nobody asked for it, and it has copied nothing.
+func (r *CheckpointRecord) idle() bool { return r.Auto && r.Pages == 0 && r.Err == nil }
 
 // Checkpoints returns the last checkpoints that did, or waited for, something,
 // the oldest first: at most 64.
@@ -51,14 +83,15 @@ func (l *Log) Checkpoints() []CheckpointRecord {
 // tells the subscribers.
 func (c *checkpoint) record(begin coord.Moment, err error) {
 	l := c.l
+	if c.auto && c.r.Busy {
+		return // another one is at work, and will be recorded
+	}
 	now := coord.Now()
 	r := CheckpointRecord{CheckpointResult: c.r, Auto: c.auto, Ended: now, Duration: now.Since(begin), Pages: c.pages, Err: err}
 	l.stats.checkpointTime.add(r.Duration)
-	h := &l.stats.history
-	h.mu.Lock()
-	h.ring[h.n%keptRecords] = r
-	h.n++
-	h.mu.Unlock()
+	if !l.stats.history.enter(r) {
+		return
+	}
 	l.emit(Event{Kind: EventCheckpoint, Mode: r.Mode, Auto: r.Auto, Pages: r.Pages, Frames: r.LogFrames, Backfilled: r.Backfilled,
 		Duration: r.Duration, WaitedFor: r.WaitedFor, Err: err})
 }
