@@ -110,7 +110,7 @@ func (h *history) open(t *testing.T, log []byte) int {
 	if err := errors.Join(m.WriteFile(dbPath, h.db), m.WriteFile(dbPath+"-wal", log)); err != nil {
 		t.Fatal(err)
 	}
-	db, err := walnut.Open(dbPath, &walnut.Options{FS: m})
+	db, err := walnut.Open(dbPath, &walnut.Options{FS: m, PoolBytes: flipPool})
 	if err != nil {
 		if !errors.Is(err, walnut.ErrCorrupt) && !errors.Is(err, walnut.ErrNotDatabase) && !errors.Is(err, walnut.ErrLogVersion) {
 			t.Errorf("an unclear error: %v", err)
@@ -126,13 +126,16 @@ func (h *history) open(t *testing.T, log []byte) int {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	db = openAt(t, m, walnut.Options{})
+	db = openAt(t, m, walnut.Options{PoolBytes: flipPool})
 	if again, err := image(db); err != nil || !bytes.Equal(again, after) {
 		t.Errorf("after closing and opening, another state: %v", err)
 	}
 	_ = db.Close()
 	return state
 }
+
+// flipPool is a small pool, since thousands are made.
+const flipPool = 64 << 10
 
 // which finds the state that a database shows; a page alone of another one
 // would make it none.

@@ -301,7 +301,8 @@ func (s *sideIndex) end(l *Log, pages []walformat.PageNo, places []uint32, image
 		s.free = append(s.free, places...)
 	}
 	s.mu.Unlock()
-	if err != nil {
+	// The last reader may have left meanwhile, and its prune kept off.
+	if err != nil || len(l.co.Detached()) == 0 {
 		s.prune(l)
 	}
 }

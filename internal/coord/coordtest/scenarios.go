@@ -97,8 +97,8 @@ var scenarios = []scenario{
 
 	// Detached readers: at every step of a read, on different snapshots, beside a
 	// checkpoint that fails.
-	{name: "fetcher, holder", coarse: true, setup: commits(2), actors: []role{{"fetcher", fetcher}, {"holder", holder}}},
-	{name: "fetcher in file, holder, checkpoint", coarse: true, setup: copied(1),
+	{name: "fetcher, holder", coarse: true, long: true, setup: commits(2), actors: []role{{"fetcher", fetcher}, {"holder", holder}}},
+	{name: "fetcher in file, holder, checkpoint", coarse: true, long: true, setup: copied(1),
 		actors: []role{{"fetcher", fetcher}, {"holder", holder}, {"checkpoint", passive}}},
 	{name: "fetcher, holders", coarse: true, minutes: true, setup: copied(1),
 		actors: []role{{"fetcher", secondPage}, {"holder 1", holder}, {"holder 2", holder}}},
