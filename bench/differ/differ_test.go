@@ -45,10 +45,17 @@ func TestSameVersion(t *testing.T) {
 	}
 }
 
+// asked reports whether a flag was given, whatever its value: it then wins over
+// what -short would choose.
+func asked(name string) (given bool) {
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	return given
+}
+
 // TestDiffer goes on after a seed that differs; it ends after the fifth.
 func TestDiffer(t *testing.T) {
 	count := *seeds
-	if testing.Short() {
+	if testing.Short() && !asked("seeds") {
 		count = 20
 	}
 	begin, told := time.Now(), time.Now()

@@ -110,8 +110,7 @@ func (p *pair) sizeDamage(header walformat.DBHeader) []finding {
 			lost:  missing,
 		})
 	}
-	limit := p.stamp.dbSize + extensionSlack + int64(p.scan.Committed)*int64(log.PageSize)
-	if int64(outside)*int64(log.PageSize) > limit {
+	if p.impossible(outside) {
 		d = append(d, finding{
 			where: commit,
 			what:  fmt.Sprintf("the last commit of the log says %d pages, more than were ever written", outside),
@@ -119,6 +118,16 @@ func (p *pair) sizeDamage(header walformat.DBHeader) []finding {
 		})
 	}
 	return d
+}
+
+// impossible reports whether a database of that many pages is more than was ever
+// written, if the log has commits: SQLite's own rule when it checkpoints.
+func (p *pair) impossible(pages uint32) bool {
+	if p.scan.Committed == 0 {
+		return false
+	}
+	size := int64(p.scan.Header.PageSize)
+	return int64(pages)*size > p.stamp.dbSize+extensionSlack+int64(p.scan.Committed)*size
 }
 
 // logDamage judges the log by itself.

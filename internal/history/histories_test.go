@@ -110,7 +110,7 @@ func TestHistories(t *testing.T) {
 	if *fromFlag == 0 {
 		t.Fatal("-from must be at least 1")
 	}
-	n, asked := *seedsFlag, n0(*seedsFlag)
+	n, asked := *seedsFlag, seedsAsked()
 	if !asked && *forFlag == 0 && (testing.Short() || raceEnabled) {
 		n = shortSeeds
 	}
@@ -159,8 +159,12 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-// n0 reports whether the number of seeds was asked for.
-func n0(n int) bool { return n != defaultSeeds }
+// seedsAsked reports whether the number of seeds was asked for, be it the one
+// that is the default: it then wins over what -short and -race would choose.
+func seedsAsked() (given bool) {
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "seeds" })
+	return given
+}
 
 // progress is a bar, if somebody is there to see it.
 func progress(n int, shown bool) *progressbar.ProgressBar {
