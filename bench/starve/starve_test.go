@@ -21,7 +21,7 @@ func TestStarve(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "starve.json")
 	var out, errOut bytes.Buffer
-	err := command(t.Context(), []string{"-for", "800ms", "-stay", "20ms", "-limit", "2", "-table", "4", "-write", "24",
+	err := command(t.Context(), []string{"-for", "800ms", "-stay", "20ms", "-limit", "2", "-table", "4", "-write", "16", "-pages", "4",
 		"-grace", "100ms", "-hold", "50ms", "-sync", "NORMAL", "-dir", filepath.Join(dir, "runs"), "-json", file}, &out, &errOut)
 	t.Logf("%s%s", errOut.String(), out.String())
 	if err != nil {
