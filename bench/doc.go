@@ -11,6 +11,8 @@
 // (CGO_ENABLED=0, or no C compiler) it builds too, measures no C SQLite, and
 // says so.
 //
+// What readers do to the log over a minute is measured by ./starve.
+//
 // # What is compared
 //
 //   - walnut: SQL through database/sql and Walnut's driver.

@@ -219,6 +219,10 @@ func (w *Writer) Reserve(n int) error {
 // the syncs of commits change no metadata. REQUIRES the writer's place.
 func (l *Log) extend(need walformat.Offset) error {
 	chunk := min(max(l.reserved, minChunk), maxChunk)
+	// What is filled ahead counts in the size of a file that has a limit.
+	if limit := walformat.Offset(l.cfg.Limits.LogBytes); limit > 0 {
+		chunk = max(minChunk, min(chunk, limit/16/minChunk*minChunk))
+	}
 	end, err := l.zeroFill(l.reserved, (need+chunk-1)/chunk*chunk)
 	if err != nil && end < need {
 		if end, err = l.zeroFill(end, need); err != nil {
