@@ -217,3 +217,20 @@ func TestTable(t *testing.T) {
 		t.Error(md)
 	}
 }
+
+// TestBasis: what must pass before the first mutant has every package that a
+// mutant runs, once as a whole where one does.
+func TestBasis(t *testing.T) {
+	r := &runner{suite: []string{"./a", "./b"}, deps: map[string][]string{"./a": {module + "/a"}, "./b": {module + "/a"}}}
+	list := []*mutant{
+		{tries: []try{{"./a", "TestX"}, {"./gone", ""}}, files: []filePatch{{path: "a/x.go"}}},
+		{tries: []try{{"./b", "TestY"}}, files: []filePatch{{path: "c/y.go"}}},
+	}
+	if got, want := r.basis(list), []try{{"./a", ""}, {"./b", ""}}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	r.first = true
+	if got, want := r.basis(list), []try{{"./a", "TestX"}, {"./b", "TestY"}}; !slices.Equal(got, want) {
+		t.Errorf("the tries only: got %v, want %v", got, want)
+	}
+}

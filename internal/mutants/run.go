@@ -166,9 +166,13 @@ func writeOverlay(root, dir string, m *mutant) (string, error) {
 	return name, os.WriteFile(name, list, 0o600)
 }
 
-// test runs one try and returns the test that failed, if any did.
+// test runs one try and returns the test that failed, if any did. Without an
+// overlay it is the tree as it is that is tested.
 func (r *runner) test(ctx context.Context, overlay string, t try) (killer, by string, err error) {
-	args := []string{"test", "-json", "-short", "-count=1", "-failfast", "-vet=off", "-timeout", r.timeout.String(), "-overlay", overlay}
+	args := []string{"test", "-json", "-short", "-count=1", "-failfast", "-vet=off", "-timeout", r.timeout.String()}
+	if overlay != "" {
+		args = append(args, "-overlay", overlay)
+	}
 	if t.run != "" {
 		args = append(args, "-run", t.run)
 	}
