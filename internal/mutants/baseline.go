@@ -1,20 +1,29 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A suite that is red anyway would count as the killer of every mutant. So what
-// the mutants will run is run first on the tree as it is, and must pass.
+// the mutants will run is run first on the tree as it is, and must pass. How long
+// it took then tells later which mutant hangs.
 
 // baseline runs, without a mutant, whatever the plans of the list have, and
 // returns an error that names the test that failed, if any did.
 func (r *runner) baseline(ctx context.Context, list []*mutant, say func(try)) error {
 	for _, t := range r.basis(list) {
 		say(t)
-		killer, by, err := r.test(ctx, "", t)
+		out, err := r.goTest(ctx, "", t, r.timeout)
+		if err != nil {
+			return fmt.Errorf("%s, without a mutant: %w", t, err)
+		}
+		r.note(t.pkg, out.events)
+		killer, by, err := out.verdict()
 		if err != nil {
 			return fmt.Errorf("%s, without a mutant: %w", t, err)
 		}
@@ -26,6 +35,19 @@ func (r *runner) baseline(ctx context.Context, list []*mutant, say func(try)) er
 		}
 	}
 	return nil
+}
+
+// note takes down how long the tests of a package took.
+func (r *runner) note(pkg string, events []byte) {
+	if r.took[pkg] == nil {
+		r.took[pkg] = map[string]float64{}
+	}
+	for line := range bytes.Lines(events) {
+		var e event
+		if json.Unmarshal(line, &e) == nil && e.Action == "pass" && e.Test != "" && !strings.Contains(e.Test, "/") {
+			r.took[pkg][e.Test] = e.Elapsed
+		}
+	}
 }
 
 // basis lists what a run of the list needs green. A package that some mutant

@@ -59,7 +59,7 @@ func command(ctx context.Context) (bool, error) {
 	jobs := flag.Int("jobs", 1, "mutants at a time")
 	first := flag.Bool("first", false, "run no more than the tries of each mutant")
 	md := flag.String("md", "", "write the table as Markdown to this file too")
-	timeout := flag.Duration("timeout", 3*time.Minute, "of one package's tests: a mutant that hangs is killed by it")
+	timeout := flag.Duration("timeout", 3*time.Minute, "of one package's tests, at most: a mutant that takes much longer than the tree as it is has hung")
 	flag.Parse()
 	pattern, err := regexp.Compile(*run)
 	if err != nil {
