@@ -2,7 +2,8 @@
 // small change that breaks one promise of the design, a mistake that somebody
 // could have made. The command makes them one at a time, in an overlay (the
 // tree is not touched), and runs the quick suite until a test fails. A mutant
-// that no test finds is a promise that no test keeps.
+// that no test finds is a promise that no test keeps. Before the first one the
+// suite must pass on the tree as it is: the command refuses to go on if not.
 //
 //	go run ./internal/mutants [-run regexp] [-jobs n] [-first] [-md file]
 //
@@ -16,10 +17,11 @@
 // their line numbers. After the tries comes the package that is changed, then
 // everything that depends on it.
 //
-//	patch.go  parses and applies
-//	rules.go  the list of rules
-//	run.go    runs the tests and finds out which one failed
-//	table.go  the results
+//	baseline.go  sees that the tests pass without a mutant
+//	patch.go     parses and applies
+//	rules.go     the list of rules
+//	run.go       runs the tests and finds out which one failed
+//	table.go     the results
 //
 // The tests of this package see that every patch applies and compiles, and that
 // every rule has one.
@@ -57,7 +59,7 @@ func command(ctx context.Context) (bool, error) {
 	jobs := flag.Int("jobs", 1, "mutants at a time")
 	first := flag.Bool("first", false, "run no more than the tries of each mutant")
 	md := flag.String("md", "", "write the table as Markdown to this file too")
-	timeout := flag.Duration("timeout", 3*time.Minute, "of one package's tests: a mutant that hangs is killed by it")
+	timeout := flag.Duration("timeout", 3*time.Minute, "of one package's tests, at most: a mutant that takes much longer than the tree as it is has hung")
 	flag.Parse()
 	pattern, err := regexp.Compile(*run)
 	if err != nil {
@@ -86,6 +88,14 @@ func command(ctx context.Context) (bool, error) {
 		if pattern.MatchString(m.name) {
 			list = append(list, m)
 		}
+	}
+	if len(list) == 0 {
+		return false, fmt.Errorf("no mutant's name matches %q", *run)
+	}
+	if err := r.baseline(ctx, list, func(t try) {
+		fmt.Fprintf(os.Stderr, "%s without a mutant: %s\n", time.Now().Format("15:04:05"), t)
+	}); err != nil {
+		return false, err
 	}
 	results := r.runAll(ctx, list, *jobs)
 	t := table{results: results, rules: rules, all: *run == ""}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // loaded returns the repository's root, its mutants and its rules.
@@ -215,5 +216,40 @@ func TestTable(t *testing.T) {
 	}
 	if md := tab.markdown(); !strings.Contains(md, "section 5: the order") {
 		t.Error(md)
+	}
+}
+
+// TestBasis: what must pass before the first mutant has every package that a
+// mutant runs, once as a whole where one does.
+func TestBasis(t *testing.T) {
+	r := &runner{suite: []string{"./a", "./b"}, deps: map[string][]string{"./a": {module + "/a"}, "./b": {module + "/a"}}}
+	list := []*mutant{
+		{tries: []try{{"./a", "TestX"}, {"./gone", ""}}, files: []filePatch{{path: "a/x.go"}}},
+		{tries: []try{{"./b", "TestY"}}, files: []filePatch{{path: "c/y.go"}}},
+	}
+	if got, want := r.basis(list), []try{{"./a", ""}, {"./b", ""}}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	r.first = true
+	if got, want := r.basis(list), []try{{"./a", "TestX"}, {"./b", "TestY"}}; !slices.Equal(got, want) {
+		t.Errorf("the tries only: got %v, want %v", got, want)
+	}
+}
+
+// TestLimit: a try may take many times what its tests took without a mutant.
+func TestLimit(t *testing.T) {
+	r := &runner{timeout: time.Minute, took: map[string]map[string]float64{}}
+	if got := r.limit(try{"./a", "TestX"}); got != time.Minute {
+		t.Errorf("what is not known may take %v", got)
+	}
+	r.note("./a", []byte(`{"Action":"pass","Test":"TestX","Elapsed":0.5}
+{"Action":"pass","Test":"TestX/y","Elapsed":0.4}
+{"Action":"pass","Test":"TestZ","Elapsed":9}
+{"Action":"pass","Elapsed":10}
+`))
+	for run, want := range map[string]time.Duration{"^TestX$": 20 * time.Second, "^TestX$/^y$": 20 * time.Second, "": time.Minute} {
+		if got := r.limit(try{"./a", run}); got != want {
+			t.Errorf("%q may take %v, not %v", run, got, want)
+		}
 	}
 }

@@ -36,6 +36,9 @@ type runner struct {
 	// first: no more than the tries of each mutant.
 	first   bool
 	timeout time.Duration
+	// took is how long each package's tests took without a mutant, in seconds,
+	// by package and test. Written by baseline, and only read after it.
+	took map[string]map[string]float64
 	// suite has the packages with tests, and deps what the tests of each
 	// depend on.
 	suite []string
@@ -52,7 +55,7 @@ var leftOut = []string{"./internal/lint", "./internal/mutants"}
 
 // newRunner asks the go command for the packages.
 func newRunner(ctx context.Context, root string) (*runner, error) {
-	r := &runner{root: root, deps: map[string][]string{}}
+	r := &runner{root: root, took: map[string]map[string]float64{}, deps: map[string][]string{}}
 	cmd := exec.CommandContext(ctx, "go", "list", "-test", "-f", `{{.ImportPath}} {{join .Deps " "}}`, "./...")
 	cmd.Dir = root
 	out, err := cmd.Output()
@@ -129,17 +132,58 @@ func (r *runner) run(ctx context.Context, m *mutant, say func(try)) (res result)
 	}
 	for _, t := range r.plan(m) {
 		say(t)
-		res.killer, res.by, res.err = r.test(ctx, overlay, t)
-		if _, name, _ := strings.Cut(res.killer, "."); res.by == "timeout" {
-			// Was it the mutant, or a busy machine? The test alone will tell.
-			top, _, _ := strings.Cut(name, "/")
-			res.killer, res.by, res.err = r.test(ctx, overlay, try{t.pkg, "^" + top + "$"})
-		}
+		res.killer, res.by, res.err = r.tryIt(ctx, overlay, t)
 		if res.killer != "" || res.err != nil {
 			return res
 		}
 	}
 	return res
+}
+
+// tryIt runs one try with the mutant of the overlay. Was a test that ran out of
+// time stopped by the mutant, or by a busy machine? The test alone will tell; if
+// it passes, the whole try is made once more, with all the time there is.
+func (r *runner) tryIt(ctx context.Context, overlay string, t try) (killer, by string, err error) {
+	out, err := r.goTest(ctx, overlay, t, r.limit(t))
+	if err != nil {
+		return "", "", err
+	}
+	if killer, by, err = out.verdict(); by != "timeout" || err != nil {
+		return killer, by, err
+	}
+	_, name, _ := strings.Cut(killer, ".")
+	top, _, _ := strings.Cut(name, "/")
+	alone := try{t.pkg, "^" + top + "$"}
+	for _, again := range []struct {
+		try
+		limit time.Duration
+	}{{alone, r.limit(alone)}, {t, r.timeout}} {
+		out, err := r.goTest(ctx, overlay, again.try, again.limit)
+		if err != nil {
+			return "", "", err
+		}
+		if killer, by, err = out.verdict(); killer != "" || err != nil {
+			return killer, by, err
+		}
+	}
+	return "", "", nil
+}
+
+// limit is how long a try may take: many times what it took without a mutant,
+// so that a mutant that hangs is soon seen to, but no more than r.timeout.
+func (r *runner) limit(t try) time.Duration {
+	first, _, _ := strings.Cut(t.run, "/")
+	pattern, err := regexp.Compile(first)
+	if err != nil || len(r.took[t.pkg]) == 0 {
+		return r.timeout
+	}
+	var seconds float64
+	for name, s := range r.took[t.pkg] {
+		if pattern.MatchString(name) {
+			seconds += s
+		}
+	}
+	return min(r.timeout, 15*time.Second+time.Duration(10*seconds*float64(time.Second)))
 }
 
 // writeOverlay writes the changed files of m to dir, with the list of them that
@@ -166,9 +210,29 @@ func writeOverlay(root, dir string, m *mutant) (string, error) {
 	return name, os.WriteFile(name, list, 0o600)
 }
 
-// test runs one try and returns the test that failed, if any did.
-func (r *runner) test(ctx context.Context, overlay string, t try) (killer, by string, err error) {
-	args := []string{"test", "-json", "-short", "-count=1", "-failfast", "-vet=off", "-timeout", r.timeout.String(), "-overlay", overlay}
+// output is what a run of go test has said. All tests have passed if failed is
+// false.
+type output struct {
+	events []byte // go test -json
+	errors string
+	failed bool
+}
+
+// verdict names the test that failed, if any did.
+func (o output) verdict() (killer, by string, err error) {
+	if !o.failed {
+		return "", "", nil
+	}
+	return verdict(o.events, o.errors)
+}
+
+// goTest runs one try, with the files of an overlay, or, if that is "", on the
+// tree as it is.
+func (r *runner) goTest(ctx context.Context, overlay string, t try, limit time.Duration) (output, error) {
+	args := []string{"test", "-json", "-short", "-count=1", "-failfast", "-vet=off", "-timeout", limit.String()}
+	if overlay != "" {
+		args = append(args, "-overlay", overlay)
+	}
 	if t.run != "" {
 		args = append(args, "-run", t.run)
 	}
@@ -183,20 +247,20 @@ func (r *runner) test(ctx context.Context, overlay string, t try) (killer, by st
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return "", "", ctx.Err()
-	case err == nil:
-		if bytes.Contains(out, []byte("no tests to run")) {
-			return "", "", fmt.Errorf("%s: no tests to run", t)
-		}
-		return "", "", nil
-	case !errors.As(err, &exit):
-		return "", "", err
+		return output{}, ctx.Err()
+	case err == nil && bytes.Contains(out, []byte("no tests to run")):
+		return output{}, fmt.Errorf("%s: no tests to run", t)
+	case err != nil && !errors.As(err, &exit):
+		return output{}, err
 	}
-	return verdict(out, errOut.String())
+	return output{events: out, errors: errOut.String(), failed: err != nil}, nil
 }
 
 // event is a line of go test -json.
-type event struct{ Action, Package, Test, Output string }
+type event struct {
+	Action, Package, Test, Output string
+	Elapsed                       float64 // seconds
+}
 
 var runningTest = regexp.MustCompile(`^\s+(Test\S+|Fuzz\S+|Example\S+) \(`)
 

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/disk/faultdisk"
@@ -236,4 +237,41 @@ func TestRemovalIsDurable(t *testing.T) {
 	if _, err := x.d.CrashKeepNone().ReadFile(logName); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the log: %v", err)
 	}
+}
+
+// TestPendingIsBounded: while the leader is held up, the next writer begins as
+// long as no more than the bound is accepted and not written; a writer that finds
+// more waits for the leader, so that a slow device cannot fill the memory.
+func TestPendingIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newLog(t)
+		x.cfg.sizes.pendingBytes = 2 * testPage
+		x.commit(SyncFull, 1, 2)
+		x.arm(faultdisk.OpSync, "-wal")
+		first := x.goCommit(SyncFull, 2, 2) // written, and held up in its sync
+		<-x.entered
+		x.disarm()
+		second := x.goCommit(SyncFull, 3, 2, 3) // the bound, and no more
+		third := x.goCommit(SyncFull, 4, 4)
+		began := make(chan *Writer, 1)
+		go func() { began <- x.begin() }()
+		synctest.Wait()
+		select {
+		case w := <-began:
+			t.Error("a writer began though more than the bound is pending")
+			began <- w
+		default:
+		}
+		x.release <- nil
+		w := <-began
+		if st := x.Stats(); st.Appended != w.Base.MaxFrame {
+			t.Errorf("it began on frame %d, and %d are written", w.Base.MaxFrame, st.Appended)
+		}
+		for _, done := range []<-chan error{first, second, third} {
+			x.wantDone(done, nil)
+		}
+		if err := w.Abandon(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

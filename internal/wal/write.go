@@ -22,8 +22,8 @@ const (
 	// is felt by whoever waits behind it.
 	minChunk = 64 << 10
 	maxChunk = 1 << 20
-	// maxPending bounds the bytes accepted and not published. A writer that
-	// finds more waits for the leader first.
+	// maxPending bounds the bytes accepted and not written, but for those of one
+	// transaction. A writer that finds more waits for the leader first.
 	maxPending = 64 << 20
 )
 
@@ -152,7 +152,7 @@ func (r *WriterRequest) Begin() (*Writer, error) {
 // place.
 func (l *Log) base() (coord.State, error) {
 	l.mu.Lock()
-	st, much := l.acceptedLocked(), l.mu.pendingBytes > maxPending
+	st, much := l.acceptedLocked(), l.mu.pendingBytes > l.cfg.sizes.pending()
 	l.mu.Unlock()
 	if much {
 		return st, l.syncTo(st.Gen, st.MaxFrame)

@@ -45,9 +45,9 @@ func (w *writeOut) wrote(off, n int64) error {
 	return disk.StartWrite(w.file, from, end-from)
 }
 
-// copySizes are batchBytes and writeOutBytes, where they are not 0: tests make
-// several batches of a small log.
-type copySizes struct{ batchBytes, writeOutBytes int }
+// copySizes are batchBytes, writeOutBytes and maxPending, where they are not 0:
+// tests make several batches of a small log, and fill the pending list with it.
+type copySizes struct{ batchBytes, writeOutBytes, pendingBytes int }
 
 func (s copySizes) batch() int {
 	if s.batchBytes > 0 {
@@ -61,4 +61,13 @@ func (s copySizes) writeOut() int64 {
 		return int64(s.writeOutBytes)
 	}
 	return writeOutBytes
+}
+
+// pending is how many bytes may be accepted and not written before a writer
+// waits for the leader.
+func (s copySizes) pending() int64 {
+	if s.pendingBytes > 0 {
+		return int64(s.pendingBytes)
+	}
+	return maxPending
 }
