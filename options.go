@@ -110,6 +110,10 @@ type Options struct {
 	// does not change. One transaction that is larger than the limit exceeds it,
 	// and so does the log of a temporary file that is full (MaxSideBytes).
 	//
+	// It does nothing where automatic checkpoints or restarts are forbidden
+	// (AutoCheckpoint below 0, NoAutoRestart, PRAGMA wal_autocheckpoint=0): then
+	// the log is somebody else's.
+	//
 	// These four are of all who have the database open in this process: the last
 	// Open that sets one decides over it.
 	MaxLogSize int64

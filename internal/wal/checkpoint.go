@@ -338,6 +338,7 @@ func (l *Log) runAutoCheckpoint(threshold walformat.FrameNo) {
 	begin := coord.Now()
 	err := c.finish(c.run(context.Background()))
 	c.record(begin, err)
+	l.outcome.Store(&outcome{err, c.sideFull, c.r.WaitedFor})
 	if err != nil {
 		return
 	}

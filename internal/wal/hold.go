@@ -55,9 +55,6 @@ func (l *Log) SetLimits(set Limits) {
 	}
 }
 
-// holdCopyBytes is how much a held writer copies itself.
-const holdCopyBytes = 4 << 20
-
 // holdPause is the longest time between two looks of a held writer.
 const holdPause = time.Millisecond
 
@@ -122,6 +119,9 @@ type hold struct {
 	waitedFor string
 	stuck     bool
 	err       error
+	// before is the outcome of the automatic checkpoint before the one that was
+	// begun for this hold; nil if none was.
+	before *outcome
 }
 
 // run looks again and again until the log has begun anew, or it is stuck, or the
@@ -152,10 +152,11 @@ func (h *hold) try() (done bool, err error) {
 	if !l.co.TryLockCheckpoint() {
 		return false, nil
 	}
-	much := false
+	beside := false
 	defer func() {
 		l.co.UnlockCheckpoint()
-		if much {
+		if beside {
+			h.before = l.outcome.Load()
 			l.beginAutoCheckpoint(l.limitFrames())
 		}
 	}()
@@ -165,8 +166,9 @@ func (h *hold) try() (done bool, err error) {
 	l.co.RaiseMarks()
 	l.detachStayers()
 	for {
-		// What takes longer than a writer may be held is copied beside it.
-		if much = h.backlog() > holdCopyBytes && !l.sequential; much {
+		// Copying may take longer than a writer may be held: it is done beside it.
+		if h.backlog() && !l.sequential {
+			beside = !h.failedBeside()
 			return false, nil
 		}
 		c := checkpoint{l: l, auto: true}
@@ -192,15 +194,30 @@ func (h *hold) try() (done bool, err error) {
 	}
 }
 
-// backlog is how many bytes a checkpoint could copy now, or more. REQUIRES the
+// failedBeside reports whether the checkpoint that was begun beside the writer has
+// failed, or cannot save what it overwrites.
+func (h *hold) failedBeside() bool {
+	o := h.l.outcome.Load()
+	if h.before == nil || o == h.before || o.err == nil && !o.sideFull {
+		return false
+	}
+	h.stuck, h.err, h.waitedFor = true, o.err, o.waitedFor
+	return true
+}
+
+// outcome is what came of an automatic checkpoint.
+type outcome struct {
+	err       error
+	sideFull  bool
+	waitedFor string
+}
+
+// backlog reports whether a checkpoint could copy something now. REQUIRES the
 // checkpoint lock.
-func (h *hold) backlog() int64 {
+func (h *hold) backlog() bool {
 	st := h.l.co.Published()
 	safe, ok := h.l.co.SafeFrame(st.MaxFrame)
-	if !ok || safe <= st.NBackfill {
-		return 0
-	}
-	return int64(safe-st.NBackfill) * int64(h.l.PageSize())
+	return ok && safe > st.NBackfill
 }
 
 // beginAnew restarts the log, unless somebody reads it. REQUIRES the checkpoint

@@ -106,6 +106,7 @@ func (r *Recovered) Start(cfg Config) (*Log, error) {
 	l.pageSize.Store(int32(cfg.PageSize))
 	l.sizeLimit.Store(-1)
 	l.limits.Store(&cfg.Limits)
+	l.outcome.Store(new(outcome))
 	l.mapped, _ = cfg.DB.(disk.Mapper)
 	l.SetMapLimit(DefaultMapLimit)
 	if cow, ok := cfg.FS.(disk.CopyOnWriter); ok {

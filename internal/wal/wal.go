@@ -226,6 +226,8 @@ type Log struct {
 	// checkpoints, and those that see commits through whose callers have given
 	// up waiting. Each is added before the commit returns.
 	background sync.WaitGroup
+	// outcome is that of the last automatic checkpoint.
+	outcome atomic.Pointer[outcome]
 	// auto is full while an automatic checkpoint is under way.
 	auto chan struct{}
 
