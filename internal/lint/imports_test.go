@@ -15,10 +15,12 @@ const module = "github.com/walnutdb/walnut"
 // docs/architecture.md, from the top down. A package that is not here may import
 // the standard library only.
 var mayImport = map[string][]string{
-	"cmd/walnut":                  {".", "cmd/walnut/internal/frozen", "cmd/walnut/internal/sqlsplit", "cmd/walnut/internal/torture", "disk", "internal/sqlitevfs", "internal/wal", "internal/walformat", sqliteModule, "github.com/spf13/cobra", "github.com/mattn/go-isatty", "github.com/olekukonko/tablewriter", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
+	"cmd/walnut":                  {".", "cmd/walnut/internal/demo", "cmd/walnut/internal/frozen", "cmd/walnut/internal/sqlsplit", "cmd/walnut/internal/torture", "disk", "internal/sqlitevfs", "internal/wal", "internal/walformat", sqliteModule, "github.com/spf13/cobra", "github.com/mattn/go-isatty", "github.com/olekukonko/tablewriter", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
+	"cmd/walnut/internal/demo":    {".", "driver", "walnutweb"},
 	"cmd/walnut/internal/frozen":  {"disk"},
 	"cmd/walnut/internal/torture": {".", "driver", sqliteModule},
 	"walnutweb":                   {"."},
+	"walnutprom":                  {".", "github.com/prometheus/client_golang"},
 	"driver":                      {"internal/sqlitevfs", sqliteModule},
 	"internal/sqlitevfs":          {"disk", "internal/coord", "internal/invariants", "internal/pager", "internal/wal", "internal/walformat", sqliteModule},
 	".":                           {"disk", "internal/coord", "internal/pager", "internal/wal", "internal/walformat"},
@@ -82,12 +84,12 @@ func importAllowed(name string, allowed []string) bool {
 	return false
 }
 
-// TestModuleFiles keeps cgo and peers out of the main module.
+// TestModuleFiles keeps cgo, peers and the Prometheus client out of the main module.
 func TestModuleFiles(t *testing.T) {
 	mod := string(read(t, "go.mod"))
-	for _, peer := range []string{"mattn/go-sqlite3", "modernc.org/sqlite", "replace "} {
+	for _, peer := range []string{"mattn/go-sqlite3", "modernc.org/sqlite", "prometheus/client_golang", "replace "} {
 		if strings.Contains(mod, peer) {
-			t.Errorf("go.mod names %q: peers and replacements belong in bench", peer)
+			t.Errorf("go.mod names %q: peers and replacements belong in bench, the Prometheus client in walnutprom", peer)
 		}
 	}
 }
