@@ -9,8 +9,8 @@
 	let paused = false, timer;
 
 	function chart(id, values) {
-		const svg = get(id), top = Math.max(1, ...values) * 1.1;
-		const at = values.map((v, i) => (300 - (values.length - 1 - i) * 300 / (keep - 1)).toFixed(1) + " " + (60 - v / top * 60).toFixed(1));
+		const svg = get(id), top = Math.max(1, ...values) * 1.1, wide = Math.min(keep, Math.max(values.length, 30)) - 1;
+		const at = values.map((v, i) => (300 - (values.length - 1 - i) * 300 / wide).toFixed(1) + " " + (60 - v / top * 60).toFixed(1));
 		const line = at.length ? "M" + at.join("L") : "";
 		svg.querySelector(".line").setAttribute("d", line);
 		svg.querySelector(".area").setAttribute("d", line && line + "L300 60L" + at[0].split(" ")[0] + " 60Z");

@@ -127,7 +127,10 @@ func (h *handler) checkpoint(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		http.Redirect(w, r, "./#checkpoints", http.StatusSeeOther)
+		// Not by http.Redirect: it would make an absolute path of it, and this
+		// handler does not know what StripPrefix took away.
+		w.Header().Set("Location", "./#checkpoints")
+		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

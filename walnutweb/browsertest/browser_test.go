@@ -1,7 +1,14 @@
+// Package browsertest looks at the page of walnutweb with a browser: headless
+// Chromium, by chromedp. It is a module of its own, so that nobody who imports
+// walnut gets chromedp with it.
+//
+// Its screenshots go to build/screenshots of the repository. Without Chromium the
+// tests skip; but in CI they fail.
 package browsertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,232 +20,272 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 
 	"github.com/walnutdb/walnut"
 	"github.com/walnutdb/walnut/walnutweb"
 )
 
-// browser starts Chromium, and fails the test for anything that it complains of.
-func browser(t *testing.T) context.Context {
+// prefix is where the page is mounted; the handler does not see it.
+const prefix = "/deep/below/walnut/"
+
+// open opens a database in a temporary directory and serves its page.
+func open(t *testing.T, opt *walnut.Options) (*walnut.DB, string) {
 	t.Helper()
-	if os.Getenv("CI") == "" {
-		found := false
-		for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "headless-shell"} {
-			_, err := exec.LookPath(name)
-			found = found || err == nil
-		}
-		if !found {
-			t.Skip("there is no Chromium")
-		}
+	db, err := walnut.Open(filepath.Join(t.TempDir(), "orders.db"), opt)
+	if err != nil {
+		t.Fatal(err)
 	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 1100))
-	ctx, cancel := chromedp.NewExecAllocator(t.Context(), opts...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	var mu sync.Mutex
-	var complaints []string
-	chromedp.ListenTarget(ctx, func(e any) {
-		mu.Lock()
-		defer mu.Unlock()
-		switch e := e.(type) {
-		case *runtime.EventExceptionThrown:
-			complaints = append(complaints, e.ExceptionDetails.Error())
-		case *runtime.EventConsoleAPICalled:
-			if e.Type == runtime.APITypeError || e.Type == runtime.APITypeWarning {
-				complaints = append(complaints, fmt.Sprint(e.Args))
-			}
-		}
-	})
+	mux := http.NewServeMux()
+	mux.Handle(prefix, http.StripPrefix(strings.TrimSuffix(prefix, "/"), walnutweb.Handler(db, walnutweb.WithActions())))
+	s := httptest.NewServer(mux)
 	t.Cleanup(func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if len(complaints) > 0 {
-			t.Errorf("the browser complains: %s", strings.Join(complaints, "; "))
+		s.CloseClientConnections() // of a browser that keeps them
+		s.Close()
+		if err := db.Close(); err != nil {
+			t.Error(err)
 		}
 	})
-	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
-	t.Cleanup(cancel)
-	return ctx
+	return db, s.URL + prefix
 }
 
-func must(t *testing.T, ctx context.Context, what string, actions ...chromedp.Action) {
-	t.Helper()
-	if err := chromedp.Run(ctx, actions...); err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
-}
-
-// until waits until a JavaScript expression is true.
-func until(expression string) chromedp.Action {
-	return chromedp.Poll(expression, nil, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(30*time.Second))
-}
-
-// has is the expression that an element's text has that in it.
-func has(selector, text string) string {
-	return fmt.Sprintf("(document.querySelector(%q)?.textContent ?? '').includes(%q)", selector, text)
-}
-
-func commit(t *testing.T, db *walnut.DB, pages int) {
-	t.Helper()
-	if err := db.Update(context.Background(), func(tx *walnut.Tx) error {
-		for n := 2; n < 2+pages; n++ {
-			p, err := tx.Write(walnut.PageNo(n))
+// commit changes pages 2 to 1+n of db in one transaction.
+func commit(ctx context.Context, db *walnut.DB, n int) error {
+	return db.Update(ctx, func(tx *walnut.Tx) error {
+		for i := range n {
+			p, err := tx.Write(walnut.PageNo(2 + i))
 			if err != nil {
 				return err
 			}
 			p[100]++
 		}
 		return nil
-	}); err != nil {
-		t.Error(err)
+	})
+}
+
+func mustCommit(t *testing.T, db *walnut.DB, n int) {
+	t.Helper()
+	if err := commit(t.Context(), db, n); err != nil {
+		t.Fatal(err)
 	}
 }
 
-func read(t *testing.T, db *walnut.DB, label string) *walnut.Tx {
+// read begins a read transaction of that label; end ends it, and may be called
+// twice.
+func read(t *testing.T, db *walnut.DB, label string) (end func()) {
 	t.Helper()
 	tx, err := db.Begin(walnut.WithLabel(context.Background(), label), &walnut.TxOptions{ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tx
+	end = sync.OnceFunc(func() { _ = tx.Rollback() })
+	t.Cleanup(end)
+	return end
 }
 
-// shoot keeps a picture of the page.
-func shoot(t *testing.T, ctx context.Context, name, scheme string) {
+// browser is a tab that complains of whatever the page does wrong.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+// patience is how long a test waits for a browser that is stuck.
+const patience = 90 * time.Second
+
+func start(t *testing.T, url string) *browser {
 	t.Helper()
-	var png []byte
-	must(t, ctx, "screenshot", emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-		chromedp.FullScreenshot(&png, 100))
-	dir := filepath.Join("..", "..", "build", "screenshots")
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o666); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// writers commit until stop is called.
-func writers(t *testing.T, db *walnut.DB, n int) (stop func()) {
-	quit := make(chan struct{})
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() {
-			for {
-				select {
-				case <-quit:
-					return
-				default:
-				}
-				if err := db.Update(walnut.WithLabel(context.Background(), fmt.Sprintf("import %d", i)), func(tx *walnut.Tx) error {
-					p, err := tx.Write(walnut.PageNo(10 + i))
-					if err == nil {
-						p[200]++
-					}
-					return err
-				}); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	return func() { close(quit); wg.Wait() }
-}
-
-func TestPageInBrowser(t *testing.T) {
-	db, err := walnut.Open(filepath.Join(t.TempDir(), "shop.db"), &walnut.Options{MaxLogSize: 16 << 20, ReaderGrace: time.Hour, MaxWriterHold: -1, AutoCheckpoint: 200})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	commit(t, db, 300)
-	mux := http.NewServeMux()
-	mux.Handle("/debug/walnut/", walnutweb.Handler(db, walnutweb.WithActions()))
-	server := httptest.NewServer(mux)
-	defer server.Close()
-	ctx := browser(t)
-
-	must(t, ctx, "the page loads", chromedp.Navigate(server.URL+"/debug/walnut/"), chromedp.WaitVisible("#health"),
-		until(has("#readers-h ~ .none", "Nobody reads")))
-
-	const label = `nightly report <b onmouseover="alert(1)">`
-	old := read(t, db, label)
-	commit(t, db, 100)
-	must(t, ctx, "a reader appears with its label", until(has("#live table", label)), until(has("svg.log", "Reader “nightly report")))
-	var bold int
-	must(t, ctx, "the label is text", chromedp.Evaluate(`document.querySelectorAll("#live b, [onmouseover]").length`, &bold))
-	if bold != 0 {
-		t.Error("a label became an element")
-	}
-
-	stop := writers(t, db, 4)
-	second := read(t, db, "GET /orders")
-	must(t, ctx, "rates are shown", until(`document.querySelectorAll("#commits .line")[0].getAttribute("d").split("L").length > 4`))
-	shoot(t, ctx, "page-light", "light")
-	shoot(t, ctx, "page-dark", "dark")
-	stop()
-	_ = second.Rollback()
-
-	// By the keyboard alone: to the first button, and press it.
-	must(t, ctx, "focus", chromedp.Evaluate(`document.activeElement.blur()`, nil))
-	reached := false
-	for range 10 {
-		var on string
-		must(t, ctx, "tab", chromedp.KeyEvent(kb.Tab), chromedp.Evaluate(`document.activeElement.value || ""`, &on))
-		if reached = on == "passive"; reached {
+	name := ""
+	for _, n := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if p, err := exec.LookPath(n); err == nil {
+			name = p
 			break
 		}
 	}
-	if !reached {
-		t.Fatal("the keyboard does not reach the button")
+	if name == "" {
+		if os.Getenv("CI") != "" {
+			t.Fatal("there is no chromium")
+		}
+		t.Skip("there is no chromium")
 	}
-	before := db.Stats().CheckpointTime.Count
-	must(t, ctx, "a checkpoint by the keyboard", chromedp.KeyEvent(kb.Enter), until(has("#outcome", "the rest is kept by 1 reader")))
-	_ = old.Rollback()
-	must(t, ctx, "the reader goes", until(has("#readers-h ~ .none", "Nobody reads")))
-	must(t, ctx, "a checkpoint by the mouse", chromedp.Click(`button[value=truncate]`), until(has("#outcome", "The truncate checkpoint is done")),
-		until(has("#health", "the log is empty")))
-	if n := db.Stats().CheckpointTime.Count; n < before+2 {
-		t.Errorf("%d checkpoints, and %d before", n, before)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(name), chromedp.NoSandbox,
+		chromedp.WindowSize(1280, 900), chromedp.Flag("disable-dev-shm-usage", true))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	b := &browser{t, ctx}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if st := db.Stats(); st.LogFrames != 0 {
-		t.Errorf("the log has %d frames", st.LogFrames)
-	}
-
-	var frozen, later string
-	must(t, ctx, "pause", chromedp.Click("#pause"), chromedp.Text("#time", &frozen))
-	commit(t, db, 1)
-	must(t, ctx, "go on", chromedp.Click("#pause"), until(has("#live .facts", "1")), chromedp.Text("#time", &later))
-
-	server.CloseClientConnections()
-	server.Close()
-	must(t, ctx, "the program has gone", until(has("#health", "does not reach the program")))
+	must(chromedp.Listen(ctx, func(e any) { b.judge(e, url) }))
+	_, err := chromedp.Call(ctx, network.Enable, network.EnableParams{})
+	must(err)
+	_, err = chromedp.Call(ctx, log.Enable, cdp.Empty{})
+	must(err)
+	return b
 }
 
-// TestNarrow: on a telephone nothing is wider than the screen.
-func TestNarrow(t *testing.T) {
-	db, err := walnut.Open(filepath.Join(t.TempDir(), "a.db"), nil)
+// judge sees what happens in the tab.
+func (b *browser) judge(e any, url string) {
+	switch e := e.(type) {
+	case *runtime.EventExceptionThrown:
+		b.t.Errorf("the page throws: %s", e.ExceptionDetails.Text)
+	case *log.EventEntryAdded: // what the policy forbids, too
+		if e.Entry.Level == log.EntryLevelError {
+			b.t.Errorf("the browser says: %s (%s)", e.Entry.Text, e.Entry.URL)
+		}
+	case *network.EventRequestWillBeSent:
+		if !strings.HasPrefix(e.Request.URL, url) && !strings.HasPrefix(e.Request.URL, "data:") {
+			b.t.Errorf("the page asks for %s", e.Request.URL)
+		}
+	}
+}
+
+func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// wait waits until an expression of the page becomes true, looking whenever the
+// page changes.
+func (b *browser) wait(what string) {
+	b.t.Helper()
+	_, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`new Promise(done => {
+		const look = () => { if (`+what+`) { o.disconnect(); done(true); } };
+		const o = new MutationObserver(look);
+		o.observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
+		look();
+	})`, chromedp.EvalAwaitPromise))
 	if err != nil {
+		b.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// text is what an expression says.
+func (b *browser) text(what string) string {
+	b.t.Helper()
+	s, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](what))
+	if err != nil {
+		b.t.Fatalf("%s: %v", what, err)
+	}
+	return s
+}
+
+// screenshot keeps a picture of the whole page.
+func (b *browser) screenshot(name string) {
+	b.t.Helper()
+	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	dir := filepath.Join("..", "..", "build", "screenshots")
+	if err := errors.Join(err, os.MkdirAll(dir, 0o777), os.WriteFile(filepath.Join(dir, name+".png"), png, 0o666)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// in is an expression: the element shows the text.
+func in(selector, text string) string {
+	return fmt.Sprintf("document.querySelector(%q)?.innerText.includes(%q)", selector, text)
+}
+
+// nasty is a label that is to be shown and not to be run.
+const nasty = `<img src=x onerror=alert(1)>"'&`
+
+// TestReaderAppearsAndGoes: the page shows, without being loaded again, who reads.
+func TestReaderAppearsAndGoes(t *testing.T) {
+	db, url := open(t, &walnut.Options{AutoCheckpoint: -1})
+	b := start(t, url)
+	b.do(chromedp.Navigate(url))
+	b.wait(in("#live", "Nobody reads"))
+	b.do(chromedp.Evaluate[chromedp.Void]("window.same = true"))
+
+	mustCommit(t, db, 1)
+	end := read(t, db, nasty)
+	mustCommit(t, db, 5)
+	b.wait(in("#live table", nasty))
+	b.wait(in("#health", nasty))
+	b.wait(`[...document.querySelectorAll("svg.log text")].some(e => e.textContent.includes("onerror"))`)
+	end()
+	b.wait(in("#live", "Nobody reads"))
+	b.wait("window.same === true")
+
+	// Paused, it stays as it is, until it goes on.
+	b.do(chromedp.Click("#pause"))
+	b.wait(`document.querySelector("#pause").getAttribute("aria-pressed") === "true"`)
+	end = read(t, db, "the second")
+	defer end()
+	b.do(chromedp.Click("#pause"))
+	b.wait(in("#live", "the second"))
+}
+
+// TestCheckpointFromThePage: by keyboard alone. Every button is reached by Tab, in
+// the order in which it is shown, has a name, and shows that it has the focus.
+func TestCheckpointFromThePage(t *testing.T) {
+	db, url := open(t, &walnut.Options{AutoCheckpoint: -1})
+	mustCommit(t, db, 7)
+	b := start(t, url)
+	b.do(chromedp.Navigate(url), chromedp.WaitVisible("#pause"))
+	var order []string
+	for range 6 {
+		b.do(chromedp.KeyEvent("\t"))
+		order = append(order, b.text(`document.activeElement.innerText`))
+		if s := b.text(`getComputedStyle(document.activeElement).outlineStyle`); s != "solid" {
+			t.Errorf("%s has the focus and does not show it", order[len(order)-1])
+		}
+	}
+	if got := strings.Join(order, ", "); got != "Skip to the log, Pause, Passive, Full, Restart, Truncate" {
+		t.Errorf("the focus goes: %s", got)
+	}
+	b.do(chromedp.KeyEvent("\r"))
+	b.wait(in("#outcome", "truncate checkpoint is done"))
+	b.wait(in("#live", "truncate"))
+	if b.text(`document.activeElement.innerText`) != "Truncate" {
+		t.Error("the button has lost the focus")
+	}
+	s := db.Stats()
+	if l := db.Checkpoints(); len(l) != 1 || l[0].Mode != walnut.CheckpointTruncate || l[0].Pages == 0 || s.LogFrames != 0 {
+		t.Errorf("%+v, %d frames", l, s.LogFrames)
+	}
+
+	// One that cannot finish says whom it waits for.
+	mustCommit(t, db, 1)
+	defer read(t, db, "nightly report")()
+	mustCommit(t, db, 1)
+	b.do(chromedp.Click(`button[value="passive"]`))
+	b.wait(in("#outcome", "the rest is kept by 1 reader"))
+}
+
+// TestWithoutScript: the state is there, and a button leads back to it.
+func TestWithoutScript(t *testing.T) {
+	db, url := open(t, &walnut.Options{AutoCheckpoint: -1})
+	mustCommit(t, db, 3)
+	defer read(t, db, "weekly report")()
+	mustCommit(t, db, 3)
+	b := start(t, url)
+	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	commit(t, db, 30)
-	tx := read(t, db, strings.Repeat("long label ", 20))
-	defer tx.Rollback()
-	server := httptest.NewServer(http.StripPrefix("/a/b", walnutweb.Handler(db, walnutweb.WithActions())))
-	defer server.Close()
-	ctx := browser(t)
-	var wide bool
-	must(t, ctx, "a narrow page", emulation.SetDeviceMetricsOverride(390, 844, 1, true), chromedp.Navigate(server.URL+"/a/b/"),
-		chromedp.WaitVisible("#health"), chromedp.Evaluate(`document.documentElement.scrollWidth > innerWidth + 1`, &wide))
-	shoot(t, ctx, "page-narrow", "light")
-	if wide {
-		t.Error("the page is wider than the screen")
+	b.do(chromedp.Navigate(url), chromedp.WaitVisible("#live table"))
+	if s := b.text(`document.body.innerText`); !strings.Contains(s, "weekly report") || strings.Contains(s, "Pause") {
+		t.Errorf("the page shows:\n%s", s)
+	}
+	if _, err := chromedp.RunResponse(b.ctx, chromedp.Click(`button[value="passive"]`)); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.text("location.href"); !strings.HasPrefix(s, url) || !strings.HasSuffix(s, "#checkpoints") {
+		t.Errorf("the button leads to %s", s)
+	}
+	if s := b.text(`document.querySelector("#checkpoints").closest("section").innerText`); !strings.Contains(s, "passive") {
+		t.Errorf("the checkpoint is not shown:\n%s", s)
 	}
 }
