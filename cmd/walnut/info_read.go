@@ -23,36 +23,48 @@ const emptyPageSize = 4096
 
 // inspect reads file and its log.
 func inspect(file string, progress func(done, total int64)) (*infoReport, error) {
+	p, changed, err := inspectPair(file, nil, progress)
+	if err != nil {
+		return nil, err
+	}
+	r := p.report()
+	if changed {
+		r.Changed, r.Damage = true, nil // what is read in pieces proves nothing
+	}
+	return r, nil
+}
+
+// inspectPair reads file and its log, again if they change meanwhile; changed
+// says that they did so each time. The pages of the log are entered into live,
+// unless it is nil. The pair is closed.
+func inspectPair(file string, live map[walformat.PageNo]struct{}, progress func(done, total int64)) (p *pair, changed bool, err error) {
 	name, err := disk.OS().Resolve(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, false, fmt.Errorf("%s: %w", file, err)
 	}
 	for try := 1; ; try++ {
 		p, before, err := openPair(name)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
+		clear(live)
+		p.live = live
 		err = p.read(progress)
 		p.close()
 		changed := errors.Is(err, io.ErrUnexpectedEOF) || p.changed
 		if err != nil && !changed {
-			return nil, err
+			return nil, false, err
 		}
 		if !changed {
 			again, after, err := openPair(name)
 			if err != nil {
-				return nil, err
+				return nil, false, err
 			}
 			again.close()
 			changed = !before.equal(after)
 		}
-		if !changed {
-			return p.report(), nil
-		}
-		if try == inspectTries {
-			r := p.report()
-			r.Changed, r.Damage = true, nil // what is read in pieces proves nothing
-			return r, nil
+		if !changed || try == inspectTries {
+			return p, changed, nil
 		}
 	}
 }
@@ -76,13 +88,14 @@ type pair struct {
 	stamp   *stamp
 
 	scan    wal.ScanResult
-	scanErr error             // walformat.ErrVersion
-	page1At walformat.FrameNo // newest committed frame of page 1, 0 = none
-	page1   []byte            // the newest page 1, its first 100 bytes or fewer
-	later   lost              // see findLater
-	logHead []byte            // start of the log: header and one frame header
-	changed bool              // the log grew while it was read
-	orphan  bool              // the log has no database file
+	scanErr error                         // walformat.ErrVersion
+	page1At walformat.FrameNo             // newest committed frame of page 1, 0 = none
+	page1   []byte                        // the newest page 1, its first 100 bytes or fewer
+	later   lost                          // see findLater
+	logHead []byte                        // start of the log: header and one frame header
+	changed bool                          // the log grew while it was read
+	orphan  bool                          // the log has no database file
+	live    map[walformat.PageNo]struct{} // the pages of committed frames, unless nil
 }
 
 // lost are commits in the log that cannot be reached: alone they verify, but
@@ -177,6 +190,9 @@ func (p *pair) read(progress func(done, total int64)) error {
 		for i, page := range tx.Pages {
 			if page == 1 {
 				p.page1At = tx.First + walformat.FrameNo(i)
+			}
+			if p.live != nil {
+				p.live[page] = struct{}{}
 			}
 		}
 	})
