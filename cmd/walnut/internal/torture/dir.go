@@ -20,7 +20,7 @@ const (
 	markerName = "torture.json"
 )
 
-var ownName = regexp.MustCompile(`^torture-([0-9]{3,}(-pages)?|copy|backup)\.db(-wal|-shm|-journal|-walnut-side|[.]part)?$`)
+var ownName = regexp.MustCompile(`^torture-([0-9]{3,}|copy|backup)(-pages)?\.db(-wal|-shm|-journal|-walnut-side|[.]part)?$`)
 
 // The states that a directory is in.
 const (
