@@ -98,7 +98,8 @@ type Options struct {
 	BusyTimeout time.Duration
 	// AutoCheckpoint begins a passive checkpoint, in the background, after a
 	// commit that leaves that many frames or more in the log alone; a commit
-	// that leaves four times as many waits for the one that runs. 0 is
+	// that leaves four times as many, and half of MaxLogSize, waits for the one
+	// that runs. 0 is
 	// DefaultAutoCheckpoint, a negative value turns it off.
 	AutoCheckpoint int
 	// MaxLogSize is how large the log may grow, in bytes, before readers that stay

@@ -299,14 +299,15 @@ const maxThreshold = 1 << 29
 // autoCheckpoint is called after a commit, outside the writer's place. Once
 // threshold frames wait for backfilling, it begins a PASSIVE checkpoint in the
 // background: the syncs of a checkpoint are no commit's affair. If the one that
-// is under way cannot keep up, it waits for it, or for the end of ctx.
+// is under way cannot keep up, so that four times as much waits and half the
+// limit of the log, it waits for it, or for the end of ctx.
 func (l *Log) autoCheckpoint(ctx context.Context, threshold walformat.FrameNo) {
 	st := l.co.Published()
 	waiting := st.MaxFrame - st.NBackfill
 	if waiting < threshold {
 		return
 	}
-	if !l.beginAutoCheckpoint(threshold) && waiting >= 4*threshold {
+	if !l.beginAutoCheckpoint(threshold) && waiting >= max(4*threshold, l.limitFrames()/2) {
 		select {
 		case l.auto <- struct{}{}:
 			<-l.auto
