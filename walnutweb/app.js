@@ -32,28 +32,40 @@
 		if (commits.length) {
 			get("commits-now").textContent = round(commits.at(-1));
 			get("syncs-now").textContent = round(syncs.at(-1));
+			get("commits-peak").textContent = "most " + round(Math.max(...commits));
+			get("syncs-peak").textContent = "most " + round(Math.max(...syncs));
 		}
 		get("log-now").textContent = d.bytes;
 		get("time").textContent = d.clock;
 		health(d.health, d.level);
 	}
 
+	// What is read aloud changes when more than figures do: they change each second.
+	let said = "";
 	function health(text, level) {
-		const h = get("health");
-		if (h.textContent !== text) h.textContent = text; // read aloud when it changes only
+		const h = get("health"), gist = level + text.replace(/[\d.,]+\S*/g, "");
+		h.textContent = text;
 		h.className = "health " + level;
+		if (said && gist !== said) get("said").textContent = text;
+		said = gist;
 	}
 
 	// The ages of readers change all the time: replacing a table moves neither its
 	// scrolling nor the focus.
 	function replace(html) {
-		const live = get("live"), scrolled = [...live.querySelectorAll(".scroll")].map(e => [e.scrollLeft, e.scrollTop]);
-		const focus = [...live.querySelectorAll(".scroll")].indexOf(document.activeElement);
-		live.innerHTML = html;
-		live.querySelectorAll(".scroll").forEach((e, i) => {
-			if (scrolled[i]) [e.scrollLeft, e.scrollTop] = scrolled[i];
-			if (i === focus) e.focus({preventScroll: true});
-		});
+		const news = document.createElement("template");
+		news.innerHTML = html;
+		const regions = () => [...document.querySelectorAll("#log .scroll, #rest .scroll")];
+		const old = regions(), scrolled = old.map(e => [e.scrollLeft, e.scrollTop]);
+		const names = old.map(e => e.getAttribute("aria-labelledby")), focus = names.at(old.indexOf(document.activeElement));
+		const focused = old.includes(document.activeElement);
+		get("data").replaceWith(news.content.getElementById("data"));
+		for (const part of news.content.querySelectorAll("[data-part]")) get(part.dataset.part).replaceChildren(...part.childNodes);
+		for (const e of regions()) {
+			const i = names.indexOf(e.getAttribute("aria-labelledby"));
+			if (i >= 0) [e.scrollLeft, e.scrollTop] = scrolled[i];
+			if (focused && names[i] === focus) e.focus({preventScroll: true});
+		}
 		look();
 	}
 

@@ -30,34 +30,61 @@ func newView(s Status) view {
 	return v
 }
 
-// health is what whoever looks at the page wants to know first.
+// longReader is from when a reader that keeps the log is worth a note.
+const longReader = 10 * time.Second
+
+// health is what whoever looks at the page wants to know first: what keeps the
+// log from being used again, if anything does.
 func health(s *Status) (text, level string) {
 	st := &s.Stats
-	var oldest *walnut.ReaderInfo
+	if s.Failed != "" {
+		return "The log has failed and refuses writes: close the database everywhere and open it again. " + s.Failed, "bad"
+	}
+	keeper, long := keeps(s)
+	switch {
+	case st.LimitFrames > 0 && st.LogFrames >= st.LimitFrames:
+		text, level = "The log is at its limit: writers are held, and readers that stay are detached. "+keeper, "bad"
+	case long:
+		text, level = keeper, "note"
+	case st.LogFrames == 0:
+		text, level = "All is well: the log is empty.", "ok"
+	case st.Backfilled == st.LogFrames:
+		text, level = "All is well: everything in the log is in the database file too. "+keeper, "ok"
+	default:
+		text, level = fmt.Sprintf("All is well: %s of %s frames are to be copied yet. %s", plain(st.LogFrames-st.Backfilled), plain(st.LogFrames), keeper), "ok"
+	}
+	if n := len(s.Checkpoints); n > 0 && s.Checkpoints[n-1].Err != "" {
+		text, level = text+" The last checkpoint failed: "+s.Checkpoints[n-1].Err+".", "bad"
+	}
+	return strings.TrimSpace(text), level
+}
+
+// keeps says who keeps most of the log, if somebody does; long, that it does so
+// for long.
+func keeps(s *Status) (text string, long bool) {
+	var most *walnut.ReaderInfo
+	n := 0
 	for i, r := range s.Readers {
-		if !r.Detached && r.LogFrames > 0 && (oldest == nil || r.LogFrames > oldest.LogFrames) {
-			oldest = &s.Readers[i]
+		if r.Detached || r.LogFrames == 0 {
+			continue
+		}
+		n++
+		if most == nil || r.LogFrames > most.LogFrames {
+			most = &s.Readers[i]
 		}
 	}
-	switch {
-	case s.Failed != "":
-		return "The log has failed and refuses writes: close the database everywhere and open it again. " + s.Failed, "bad"
-	case st.LimitFrames > 0 && st.LogFrames >= st.LimitFrames:
-		text, level = "The log is at its limit: writers are held, and readers that stay are detached.", "bad"
-	case oldest != nil && oldest.Age >= 10*time.Second:
-		text, level = fmt.Sprintf("%s keeps %s of the log, for %s.", capital(who(*oldest)), size(oldest.LogBytes), age(oldest.Age)), "note"
-	case st.LogFrames == 0:
-		return "All is well: the log is empty.", "ok"
-	case st.Backfilled == st.LogFrames:
-		return "All is well: everything in the log is in the database file too.", "ok"
-	default:
-		text, level = fmt.Sprintf("All is well: %d of %d frames of the log are to be copied yet.", st.LogFrames-st.Backfilled, st.LogFrames), "ok"
+	if most == nil {
+		return "", false
 	}
-	if st.CheckpointErrors > 0 {
-		text += fmt.Sprintf(" %d checkpoints have failed.", st.CheckpointErrors)
-		level = "bad"
+	text = capital(who(*most)) + " keeps " + size(most.LogBytes) + " of the log"
+	if most.Age >= longReader {
+		long = true
+		text += ", for " + age(most.Age.Truncate(10*time.Second))
 	}
-	return text, level
+	if n > 1 {
+		text += fmt.Sprintf("; %d readers in all keep a part", n)
+	}
+	return text + ".", long
 }
 
 func capital(s string) string {
@@ -71,7 +98,7 @@ func capital(s string) string {
 func who(r walnut.ReaderInfo) string {
 	switch {
 	case r.Label != "":
-		return "reader “" + r.Label + "”"
+		return "reader “" + short(r.Label, 60) + "”"
 	case r.SQL != "":
 		return "reader of " + short(r.SQL, 40)
 	}
@@ -96,6 +123,9 @@ type picture struct {
 	// Copied, Ready, Kept are the widths of what is in the database file, what a
 	// checkpoint could copy now, and what readers keep.
 	Copied, Ready, Kept float64
+	// CanCopy, KeptFrames, Free are numbers of frames: the last two parts, and
+	// what is left up to the limit.
+	CanCopy, KeptFrames, Free walnut.FrameNo
 	// Limit is where the limit is; 0 if there is none.
 	Limit float64
 	Pins  []pin
@@ -124,9 +154,11 @@ func newPicture(s *Status) picture {
 	if st.Blocked {
 		safe = st.Backfilled
 	}
-	p := picture{Width: pictureWidth, Copied: x(st.Backfilled), Ready: x(safe - st.Backfilled), Kept: x(st.LogFrames - safe)}
+	p := picture{Width: pictureWidth, Copied: x(st.Backfilled), Ready: x(safe - st.Backfilled), Kept: x(st.LogFrames - safe),
+		CanCopy: safe - st.Backfilled, KeptFrames: st.LogFrames - safe}
 	if st.LimitFrames > 0 {
 		p.Limit = x(st.LimitFrames)
+		p.Free = st.LimitFrames - min(st.LimitFrames, st.LogFrames)
 	}
 	for _, r := range s.Readers {
 		if r.Detached {

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,6 +93,8 @@ func read(t *testing.T, db *walnut.DB, label string) (end func()) {
 type browser struct {
 	t   *testing.T
 	ctx context.Context
+	// gone: the server was closed, and the browser may say that it misses it.
+	gone atomic.Bool
 }
 
 // patience is how long a test waits for a browser that is stuck.
@@ -120,7 +123,7 @@ func start(t *testing.T, url string) *browser {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	b := &browser{t, ctx}
+	b := &browser{t: t, ctx: ctx}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -141,7 +144,7 @@ func (b *browser) judge(e any, url string) {
 	case *runtime.EventExceptionThrown:
 		b.t.Errorf("the page throws: %s", e.ExceptionDetails.Text)
 	case *log.EventEntryAdded: // what the policy forbids, too
-		if e.Entry.Level == log.EntryLevelError {
+		if e.Entry.Level == log.EntryLevelError && !b.gone.Load() {
 			b.t.Errorf("the browser says: %s (%s)", e.Entry.Text, e.Entry.URL)
 		}
 	case *network.EventRequestWillBeSent:
@@ -195,7 +198,7 @@ func (b *browser) screenshot(name string) {
 
 // in is an expression: the element shows the text.
 func in(selector, text string) string {
-	return fmt.Sprintf("document.querySelector(%q)?.innerText.includes(%q)", selector, text)
+	return fmt.Sprintf("document.querySelector(%q)?.textContent.includes(%q)", selector, text)
 }
 
 // nasty is a label that is to be shown and not to be run.
@@ -206,17 +209,18 @@ func TestReaderAppearsAndGoes(t *testing.T) {
 	db, url := open(t, &walnut.Options{AutoCheckpoint: -1})
 	b := start(t, url)
 	b.do(chromedp.Navigate(url))
-	b.wait(in("#live", "Nobody reads"))
+	b.wait(in("#rest", "Nobody reads"))
 	b.do(chromedp.Evaluate[chromedp.Void]("window.same = true"))
 
 	mustCommit(t, db, 1)
 	end := read(t, db, nasty)
 	mustCommit(t, db, 5)
-	b.wait(in("#live table", nasty))
+	b.wait(in("#rest table", nasty))
 	b.wait(in("#health", nasty))
+	b.wait(in("#said", nasty)) // read aloud
 	b.wait(`[...document.querySelectorAll("svg.log text")].some(e => e.textContent.includes("onerror"))`)
 	end()
-	b.wait(in("#live", "Nobody reads"))
+	b.wait(in("#rest", "Nobody reads"))
 	b.wait("window.same === true")
 
 	// Paused, it stays as it is, until it goes on.
@@ -225,7 +229,7 @@ func TestReaderAppearsAndGoes(t *testing.T) {
 	end = read(t, db, "the second")
 	defer end()
 	b.do(chromedp.Click("#pause"))
-	b.wait(in("#live", "the second"))
+	b.wait(in("#rest", "the second"))
 }
 
 // TestCheckpointFromThePage: by keyboard alone. Every button is reached by Tab, in
@@ -236,19 +240,19 @@ func TestCheckpointFromThePage(t *testing.T) {
 	b := start(t, url)
 	b.do(chromedp.Navigate(url), chromedp.WaitVisible("#pause"))
 	var order []string
-	for range 6 {
+	for range 7 {
 		b.do(chromedp.KeyEvent("\t"))
-		order = append(order, b.text(`document.activeElement.innerText`))
+		order = append(order, b.text(`document.activeElement.ariaLabel || document.activeElement.innerText`))
 		if s := b.text(`getComputedStyle(document.activeElement).outlineStyle`); s != "solid" {
 			t.Errorf("%s has the focus and does not show it", order[len(order)-1])
 		}
 	}
-	if got := strings.Join(order, ", "); got != "Skip to the log, Pause, Passive, Full, Restart, Truncate" {
+	if got := strings.Join(order, ", "); got != "Skip to the log, Pause, Picture of the log, Passive, Full, Restart, Truncate" {
 		t.Errorf("the focus goes: %s", got)
 	}
 	b.do(chromedp.KeyEvent("\r"))
 	b.wait(in("#outcome", "truncate checkpoint is done"))
-	b.wait(in("#live", "truncate"))
+	b.wait(in("#rest", "truncate"))
 	if b.text(`document.activeElement.innerText`) != "Truncate" {
 		t.Error("the button has lost the focus")
 	}
@@ -275,7 +279,7 @@ func TestWithoutScript(t *testing.T) {
 	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
 		t.Fatal(err)
 	}
-	b.do(chromedp.Navigate(url), chromedp.WaitVisible("#live table"))
+	b.do(chromedp.Navigate(url), chromedp.WaitVisible("#rest table"))
 	if s := b.text(`document.body.innerText`); !strings.Contains(s, "weekly report") || strings.Contains(s, "Pause") {
 		t.Errorf("the page shows:\n%s", s)
 	}
@@ -288,4 +292,22 @@ func TestWithoutScript(t *testing.T) {
 	if s := b.text(`document.querySelector("#checkpoints").closest("section").innerText`); !strings.Contains(s, "passive") {
 		t.Errorf("the checkpoint is not shown:\n%s", s)
 	}
+}
+
+// TestProgramGone: the page says that what it shows is old.
+func TestProgramGone(t *testing.T) {
+	db, _ := open(t, nil)
+	s := httptest.NewServer(walnutweb.Handler(db))
+	defer s.Close()
+	b := start(t, s.URL)
+	b.do(chromedp.Navigate(s.URL))
+	b.wait(in("#rest", "Nobody reads"))
+	if s := b.text(`String(document.querySelectorAll("form").length)`); s != "0" {
+		t.Error("there are buttons without WithActions")
+	}
+	b.gone.Store(true)
+	s.CloseClientConnections()
+	s.Close()
+	b.wait(in("#health", "does not reach the program"))
+	b.wait(in("#said", "does not reach the program"))
 }

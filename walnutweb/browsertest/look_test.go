@@ -2,6 +2,7 @@ package browsertest
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,12 +57,14 @@ const unnamed = `(() => {
 // narrow, and looks at what can be counted: contrast, names, and that nothing
 // sticks out.
 func TestLook(t *testing.T) {
-	db, url := open(t, &walnut.Options{MaxLogSize: 4 << 20, ReaderGrace: time.Hour})
-	mustCommit(t, db, 400)
+	db, url := open(t, &walnut.Options{MaxLogSize: 32 << 20, ReaderGrace: time.Hour})
+	for range 4 {
+		mustCommit(t, db, 400)
+	}
 	b := start(t, url)
 	stop := load(t, db)
 	b.do(chromedp.Navigate(url))
-	b.wait(`document.querySelectorAll("#live svg.log text").length > 2`)
+	b.wait(`document.querySelectorAll("#log svg.log text").length > 2`)
 	b.wait(`document.querySelector("#commits .line").getAttribute("d")?.split("L").length > 6`)
 
 	b.look(t, "light")
@@ -70,6 +73,8 @@ func TestLook(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.look(t, "dark")
+	defer read(t, db, strings.Repeat("a long label ", 20))()
+	b.wait(in("#rest", "a long label"))
 	b.do(chromedp.EmulateViewport(400, 800))
 	b.look(t, "narrow")
 	stop()
@@ -103,12 +108,9 @@ func load(t *testing.T, db *walnut.DB) (stop func()) {
 			pause(ctx, 15*time.Millisecond)
 		}
 	}
-	for range 40 {
-		mustCommit(t, db, 2)
-	}
 	slow := read(t, db, "nightly report")
-	for range 60 {
-		mustCommit(t, db, 3)
+	for range 5 {
+		mustCommit(t, db, 300)
 	}
 	other := read(t, db, `export <orders> & "customers"`)
 	for _, label := range []string{"POST /orders", "POST /orders", "import", "session clean-up"} {
