@@ -83,6 +83,9 @@ func (db *DB) watch() {
 	}
 	if db.opt.Logger != nil {
 		m := newMonitor(db)
+		if r := log.Recovery(); r.Frames > 0 {
+			m.event(newEvent(r))
+		}
 		ends = append(ends, log.Subscribe(wal.Subscription{On: func(e wal.Event) { m.event(newEvent(e)) },
 			SlowSync: db.opt.SlowSync, SlowWriter: db.opt.SlowWriter}), m.stop)
 	}

@@ -326,6 +326,93 @@ func TestLogger(t *testing.T) {
 	})
 }
 
+// lines is a Logger's output.
+type lines struct {
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.Write(p)
+}
+
+// with counts the lines that have a text.
+func (l *lines) with(text string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.out.String()) {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestLoggerOfLimit: what happens to a log at its limit is told, and not too often;
+// so is what a crash left, and a checkpoint that fails.
+func TestLoggerOfLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out lines
+		o := small()
+		fsys := faultdisk.New(1)
+		o.FS, o.ReaderGrace, o.SlowWriter = fsys, 30*time.Second, time.Hour
+		o.Logger = slog.New(slog.NewTextHandler(&out, nil))
+		o.AutoCheckpoint = 10
+		w := newWorld(t, o, 90) // one transaction, larger than the limit
+		s := w.read(walnut.WithLabel(ctx, "stays"))
+		for range 60 {
+			w.random(3)
+			time.Sleep(time.Second)
+		}
+		s.checkAndEnd(t)
+		for st := w.db.Stats(); st.LogFrames == st.Backfilled; st = w.db.Stats() {
+			w.random(1)
+		}
+		in := fsys.Inject(faultdisk.Fault{Op: faultdisk.OpSync, Suffix: ".db"})
+		if _, err := w.db.Checkpoint(ctx, walnut.CheckpointFull, nil); err == nil {
+			t.Fatal("no error")
+		}
+		in.Remove()
+		left := fsys.Kill(1)
+		if err := w.db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		o.FS = left
+		again, err := walnut.Open(w.db.Path(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for text, want := range map[string]int{
+			`msg="one transaction is larger than MaxLogSize`: 1, `msg="a reader stayed too long`: 1, "label=stays": 2,
+			`msg="a checkpoint failed`: 1, `msg="the log was recovered`: 1,
+		} {
+			if n := out.with(text); n < want || n > want+2 {
+				t.Errorf("%d lines with %q, want %d", n, text, want)
+			}
+		}
+		// A hold each second, told every ten.
+		if n := out.with(`a writer was held in vain`); n < 2 || n > 5 {
+			t.Errorf("%d lines of holds", n)
+		}
+		if t.Failed() {
+			t.Log(out.out.String())
+		}
+	})
+}
+
+func TestEventNames(t *testing.T) {
+	for k, want := range map[walnut.EventKind]string{walnut.EventCommit: "commit", walnut.EventLogFailed: "log failed", walnut.EventSlowSync: "slow sync", 0: "unknown", 99: "unknown"} {
+		if k.String() != want {
+			t.Errorf("%d is %q", k, k.String())
+		}
+	}
+}
+
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
