@@ -185,3 +185,32 @@ func TestSideDamage(t *testing.T) {
 		t.Errorf("a damaged image: %v", err)
 	}
 }
+
+// hooked is a file that calls hook before each read.
+type hooked struct {
+	disk.File
+	hook func()
+}
+
+func (h *hooked) ReadAt(p []byte, off int64) (int, error) {
+	h.hook()
+	return h.File.ReadAt(p, off)
+}
+
+// TestSideOverwrittenBeforeTheRead: a page that is saved and overwritten after the
+// look for an image, and before the file is read.
+func TestSideOverwrittenBeforeTheRead(t *testing.T) {
+	l, put := sideLog(t, 6)
+	r := detach(t, l, 6)
+	defer l.leave(r)
+	file := l.cfg.DB
+	overwrite := func() {
+		l.cfg.DB = file
+		if err := l.saveForDetached(list(2), keepAll); err != nil {
+			t.Error(err)
+		}
+		put(2, 99)
+	}
+	l.cfg.DB = &hooked{file, overwrite}
+	sees(t, l, 0, 2, 2)
+}
