@@ -174,12 +174,15 @@ func (c *InProcess) info(r *Reader, now Moment) ReaderInfo {
 // each calls fn for every reader, with the shard's mutex held.
 func (g *registry) each(fn func(*Reader)) {
 	for i := range g.shards {
-		s := &g.shards[i]
-		s.mu.Lock()
-		for r := s.head.next; r != &s.head; r = r.next {
-			fn(r)
-		}
-		s.mu.Unlock()
+		g.shards[i].each(fn)
+	}
+}
+
+func (s *shard) each(fn func(*Reader)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r := s.head.next; r != &s.head; r = r.next {
+		fn(r)
 	}
 }
 
@@ -232,15 +235,19 @@ func (r *Reader) readsFile(p *State) bool {
 func (c *InProcess) RaiseMarks() {
 	type low struct {
 		r  *Reader
+		s  *shard
 		st *State
 		m  Mark
 	}
 	var list []low
-	c.registry.each(func(r *Reader) {
-		if r.mark > 0 && c.markValue(r.mark) < r.st.MaxFrame {
-			list = append(list, low{r, r.st, r.mark})
-		}
-	})
+	for i := range c.registry.shards {
+		s := &c.registry.shards[i]
+		s.each(func(r *Reader) {
+			if r.mark > 0 && c.markValue(r.mark) < r.st.MaxFrame {
+				list = append(list, low{r, s, r.st, r.mark})
+			}
+		})
+	}
 	if len(list) == 0 {
 		return
 	}
@@ -248,7 +255,7 @@ func (c *InProcess) RaiseMarks() {
 	for _, x := range list {
 		m := c.marks.take(oldest)
 		if m > 0 && c.markValue(m) > c.markValue(x.m) {
-			c.registry.each(func(r *Reader) {
+			x.s.each(func(r *Reader) {
 				if r == x.r && r.st == x.st && r.mark == x.m {
 					r.mark, m = m, r.mark
 				}
