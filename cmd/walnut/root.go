@@ -76,7 +76,7 @@ Exit status: 0 fine, 1 error, 2 damage found.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w (see %s --help)", err, c.CommandPath())
 	})
-	root.AddCommand(newSQL(), newInfo(), newFrames(), newTop(), newVerify(), newCheckpoint(), newBackup(), newBench(), newDemo(), newTorture(), newTortureChild())
+	root.AddCommand(newSQL(), newInfo(), newFrames(), newTop(), newDoctor(), newVerify(), newCheckpoint(), newBackup(), newBench(), newDemo(), newTorture(), newTortureChild())
 	for _, c := range root.Commands() {
 		c.DisableFlagsInUseLine = true // the lines name them already
 	}
