@@ -255,6 +255,9 @@ func (e *examined) sizes(h *walformat.DBHeader, size int64, rec *wal.Recovered) 
 // survives or not as a whole; the file is then extended to a page. REQUIRES
 // the writer's place.
 func (s *Store) create() error {
+	if err := s.removeOldJournal(); err != nil {
+		return fmt.Errorf("create %s: %w", s.path, err)
+	}
 	page := walformat.NewPage1(s.log.PageSize())
 	err := s.writeFirst(page)
 	if err != nil {
@@ -264,6 +267,22 @@ func (s *Store) create() error {
 		return fmt.Errorf("create %s: %w", s.path, err)
 	}
 	return nil
+}
+
+// removeOldJournal removes, durably, a rollback journal that lay beside the empty
+// file, as SQLite does: beside the new database it would be a hot one.
+func (s *Store) removeOldJournal() error {
+	_, err := s.fsys.Stat(s.path + "-journal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = s.fsys.Remove(s.path + "-journal")
+	}
+	if err != nil {
+		return fmt.Errorf("remove the journal of an empty database: %w", err)
+	}
+	return s.fsys.SyncDir(filepath.Dir(s.path))
 }
 
 func (s *Store) writeFirst(page []byte) error {
