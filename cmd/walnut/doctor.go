@@ -4,8 +4,11 @@ package main
 // from outside, in sentences, each with what to do.
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +40,8 @@ func newDoctor() *cobra.Command {
 		Short: "Explain in sentences what a database looks like, and what to do",
 		Long: `Looks at a database, its log, and where they lie, and says in sentences what it
 finds: a log much larger than what is live in it, locks of other processes, the
-journal mode, the file system, permissions, links, files that were left, damage.
+journal mode, the file system, permissions, links, files that were left, damage,
+and of a long log how much of it is in the database file too.
 It takes no lock and changes nothing, and works while others use the database.
 
 What a running process does (who reads, who waits) is not in the files: see
@@ -92,7 +96,9 @@ type patient struct {
 	given, name string
 	p           *pair
 	info        *infoReport
-	live        int
+	live        map[walformat.PageNo]walformat.FrameNo
+	changed     bool // each time it was read
+	inUse       bool // a process has a lock on the database
 	list        []advice
 }
 
@@ -106,12 +112,17 @@ func examineFile(file string, progress func(done, total int64)) ([]advice, error
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	live := map[walformat.PageNo]struct{}{}
+	live := map[walformat.PageNo]walformat.FrameNo{}
 	p, changed, err := inspectPair(file, live, progress)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, logErr := disk.OS().Stat(name + "-wal"); logErr == nil {
+			return orphanAdvice(filepath.Base(name)), nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	x := &patient{given: file, name: name, p: p, info: p.report(), live: len(live)}
+	x := &patient{given: file, name: name, p: p, info: p.report(), live: live, changed: changed}
 	if changed {
 		x.info.Damage = nil // what is read in pieces proves nothing
 		x.say(isNote, "use", "The files changed each time they were read: somebody is writing. What follows may not fit together.", "")
@@ -125,4 +136,11 @@ func examineFile(file string, progress func(done, total int64)) ([]advice, error
 	x.say(isNote, "sync level", "The files do not tell at which level commits are synced: FULL is Walnut's default, and on disk when a commit returns.",
 		"look at PRAGMA synchronous, _pragma=synchronous(…) in the data source name, or Options.Sync in the program")
 	return x.list, nil
+}
+
+// orphanAdvice is all there is to say of a log without its database. It is
+// damage: Walnut refuses to make a new database beside it.
+func orphanAdvice(base string) []advice {
+	return []advice{{isDamaged, "database file", "There is a log, and no database file: what the log holds belongs to a database that is not here.",
+		"put the database file back that belongs to " + base + "-wal, or move the log away, which gives up what it holds; `walnut frames " + shellWord(base) + "` lists that"}}
 }

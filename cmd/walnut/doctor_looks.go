@@ -3,11 +3,13 @@ package main
 // This file has what "walnut doctor" looks at, one function each.
 
 import (
-	"encoding/binary"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/internal/wal"
@@ -16,9 +18,9 @@ import (
 
 func (x *patient) damage() error {
 	for _, d := range x.info.Damage {
-		x.say(isDamaged, "damage", d, "copy both files away before anything else; `walnut verify "+filepath.Base(x.name)+"` says what is lost by it")
+		x.say(isDamaged, "damage", d, "copy both files away before anything else; `walnut verify "+shellWord(filepath.Base(x.name))+"` says what is lost by it")
 	}
-	if len(x.info.Damage) == 0 {
+	if len(x.info.Damage) == 0 && !x.changed {
 		x.say(isFine, "damage", "Header and log are sound as far as they can be read without opening the database.", "")
 	}
 	return nil
@@ -48,7 +50,7 @@ func (x *patient) log() error {
 		return nil
 	}
 	used := int64(l.CommittedFrames) * int64(walformat.FrameHeaderSize+x.info.PageSize)
-	live := int64(x.live) * int64(walformat.FrameHeaderSize+x.info.PageSize)
+	live := int64(len(x.live)) * int64(walformat.FrameHeaderSize+x.info.PageSize)
 	switch {
 	case l.CommittedFrames == 0 && l.Bytes < muchLog:
 		x.say(isFine, "log", fmt.Sprintf("The log has %s and no commit.", bytesText(l.Bytes)), "")
@@ -56,19 +58,75 @@ func (x *patient) log() error {
 		x.say(isNote, "log", fmt.Sprintf("The log file has %s, of which commits use %s: the rest is room that an earlier generation has left. It is used again, and does no harm.", bytesText(l.Bytes), bytesText(used)),
 			"`walnut checkpoint --mode truncate` gives the room back; PRAGMA journal_size_limit keeps it small")
 	case used >= muchLog && live < used/deadLog:
-		x.say(isWarning, "log", fmt.Sprintf("The log has %s in %s commits for %s pages: most of it was overwritten again since it was begun anew. A reader that stayed, or checkpoints that are turned off or fail, keep a log from being begun anew.", bytesText(used), thousands(uint64(l.Transactions)), thousands(uint64(x.live))),
+		x.say(isWarning, "log", fmt.Sprintf("The log has %s in %s commits, and its live pages are %s: most of it was overwritten again since it was begun anew. A reader that stayed, or checkpoints that are turned off or fail, keep a log from being begun anew.", bytesText(used), thousands(uint64(l.Transactions)), thousands(uint64(len(x.live)))),
 			"end long readers (Rows.Close, contexts with a deadline); see Options.MaxLogSize and wal_autocheckpoint; when it is closed, `walnut checkpoint` copies it")
 	default:
 		x.say(isFine, "log", fmt.Sprintf("The log has %s frames in %s transactions.", thousands(uint64(l.CommittedFrames)), thousands(uint64(l.Transactions))), "")
 	}
-	if l.CheckpointSeq != nil && *l.CheckpointSeq == 0 && used > pairLimit {
-		x.say(isWarning, "restart", fmt.Sprintf("The log has grown to %s without having been begun anew even once.", bytesText(used)),
-			"find out who reads all the time: DB.Readers, the page of walnutweb, `walnut top`")
+	if used >= muchLog {
+		x.copied(l, used)
 	}
 	if l.IgnoredFrames > 0 && l.CommittedFrames == 0 && l.Transactions == 0 && l.Bytes >= muchLog {
 		x.say(isNote, "log", "Nothing in the log counts: it is what was left when it was begun anew, or an end that no commit covers.", "")
 	}
 	return nil
+}
+
+// copied says how much of a long log is in the database file too, and how often
+// the log was begun anew: the one that was never has had a reader all the time.
+func (x *patient) copied(l *infoLog, used int64) {
+	restarts := "It was never begun anew."
+	if l.CheckpointSeq != nil && *l.CheckpointSeq > 0 {
+		restarts = fmt.Sprintf("It was begun anew before: its checkpoint sequence is %s.", thousands(uint64(*l.CheckpointSeq)))
+	}
+	missing, err := x.uncopied()
+	switch {
+	case err != nil: // somebody changes the files; that is said elsewhere
+	case missing == 0:
+		x.say(isNote, "restart", fmt.Sprintf("All of the log, %s, is in the database file too, and yet the log goes on. %s A reader that stayed kept it from being begun anew, or nobody has written since.", bytesText(used), restarts),
+			"when it is closed, `walnut checkpoint --mode truncate "+shellWord(filepath.Base(x.name))+"` empties it; while it is open, end long readers")
+	default:
+		x.say(isNote, "restart", fmt.Sprintf("Of the pages in the log, %s of %s are not in the database file yet. %s", thousands(uint64(missing)), thousands(uint64(len(x.live))), restarts),
+			"never move or delete the log: it holds commits that are nowhere else; a checkpoint copies them")
+	}
+	if l.CheckpointSeq != nil && *l.CheckpointSeq == 0 && used > pairLimit {
+		x.say(isWarning, "restart", fmt.Sprintf("The log has grown to %s without having been begun anew even once.", bytesText(used)),
+			"find out who reads all the time: DB.Readers, the page of walnutweb, `walnut top`")
+	}
+}
+
+// errMoved: the files are not those any more that were examined.
+var errMoved = errors.New("the files changed")
+
+// uncopied counts the pages whose newest content in the log is not that of the
+// database file.
+func (x *patient) uncopied() (n int, err error) {
+	p, now, err := openPair(x.name)
+	if err != nil {
+		return 0, err
+	}
+	defer p.close()
+	if x.changed || !x.p.stamp.equal(now) || p.log == nil {
+		return 0, errMoved
+	}
+	h := &x.p.scan.Header
+	inLog, inFile := make([]byte, h.PageSize), make([]byte, h.PageSize)
+	for page, frame := range x.live {
+		if uint32(page) > x.p.scan.DBSize {
+			continue // cut off by a later commit
+		}
+		if _, err := p.log.ReadAt(inLog, int64(h.FrameOffset(frame))+walformat.FrameHeaderSize); err != nil {
+			return 0, err
+		}
+		_, err := p.db.ReadAt(inFile, int64(page-1)*int64(h.PageSize))
+		if err != nil && !errors.Is(err, io.EOF) {
+			return 0, err
+		}
+		if err != nil || !bytes.Equal(inLog, inFile) {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // pairLimit is the default of Options.MaxLogSize.
@@ -81,8 +139,8 @@ func (x *patient) pages() error {
 	} else {
 		x.say(isFine, "page size", fmt.Sprintf("%s pages of %s.", thousands(uint64(x.info.PageCount)), bytesText(int64(x.info.PageSize))), "")
 	}
-	if len(x.p.page1) >= 40 {
-		if free := binary.BigEndian.Uint32(x.p.page1[36:40]); free > x.info.PageCount/4 && free > 100 && free < x.info.PageCount {
+	if h, err := walformat.ParseDBHeader(x.p.page1); err == nil {
+		if free := h.FreelistCount; free > x.info.PageCount/4 && free > 100 && free < x.info.PageCount {
 			x.say(isNote, "free pages", fmt.Sprintf("%s of %s pages are free.", thousands(uint64(free)), thousands(uint64(x.info.PageCount))), "VACUUM makes the file smaller; it rewrites all of it through the log")
 		}
 	}
@@ -104,13 +162,23 @@ func (x *patient) locks() error {
 	case err != nil:
 		x.say(isNote, "locks", "Whether another process has the database open cannot be told: "+err.Error(), "")
 	case ok && h.PID > 0:
+		x.inUse = true
 		x.say(isNote, "locks", fmt.Sprintf("Process %d has the database open. One process at a time can use it with Walnut.", h.PID), "close it there before opening it elsewhere")
 	case ok:
+		x.inUse = true
 		x.say(isNote, "locks", "Another process has the database open: with Walnut, or by a lock that does not name its process.", "`lsof` or `fuser` on the file name it")
 	default:
 		x.say(isFine, "locks", "No other process has a lock on the database.", "")
 	}
 	return nil
+}
+
+// holderText names who holds a lock.
+func holderText(h disk.Holder) string {
+	if h.PID > 0 {
+		return fmt.Sprintf("process %d", h.PID)
+	}
+	return "another process"
 }
 
 // names looks at links.
@@ -128,23 +196,82 @@ func (x *patient) names() error {
 // leftovers looks at files beside the database.
 func (x *patient) leftovers() error {
 	base := filepath.Base(x.name)
-	if x.p.orphan {
-		x.say(isProblem, "database file", "There is a log, and no database file: what the log holds belongs to a database that is not here.", "put the database file back that belongs to "+base+"-wal, or move the log away")
-	}
-	for suffix, what := range map[string]struct{ level, text, todo string }{
-		"-shm":         {isNote, base + "-shm is there: C SQLite has the database open, or left it when it died.", "Walnut removes it when it opens the database and nobody else has it"},
-		wal.SideSuffix: {isNote, base + wal.SideSuffix + " is there: a process died in the moment in which it made its side file. Nothing needs it.", "Walnut removes it when it opens the database"},
-		".part":        {isNote, base + ".part is there: a backup to this name is being made, or was cut off.", "remove it if no backup is running"},
+	for _, f := range []struct{ suffix, text, todo string }{
+		{wal.SideSuffix, "a process died in the moment in which it made its side file. Nothing needs it.", "Walnut removes it when it opens the database"},
+		{".part", "a backup to this name is being made, or was cut off.", "remove it if no backup is running"},
 	} {
-		if _, err := disk.OS().Stat(x.name + suffix); err == nil {
-			x.say(what.level, "left behind", what.text, what.todo)
+		if _, err := disk.OS().Stat(x.name + f.suffix); err == nil {
+			x.say(isNote, "left behind", base+f.suffix+" is there: "+f.text, f.todo)
 		}
 	}
-	if info, err := disk.OS().Stat(x.name + "-journal"); err == nil && info.Size > 0 {
-		x.say(isProblem, "left behind", base+"-journal is there: a process may have died inside a transaction in rollback mode.",
-			"keep the two together; `sqlite3 "+base+" \"PRAGMA schema_version\"` rolls it back if it must be")
+	x.sharedMemory(base)
+	return x.journal(base)
+}
+
+// shmLive is the byte of X-shm that every C SQLite holds which has the database
+// open in WAL mode.
+const shmLive = 128
+
+func (x *patient) sharedMemory(base string) {
+	f, err := disk.OS().Open(x.name+"-shm", disk.ReadOnly)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	where := base + "-shm is there"
+	if err != nil {
+		x.say(isNote, "left behind", where+", and cannot be read: "+err.Error(), "")
+		return
+	}
+	defer f.Close()
+	h, held, err := disk.HolderOf(f, shmLive, 1)
+	switch {
+	case err != nil:
+		x.say(isNote, "left behind", where+": C SQLite has the database open, or left it when it died.", "Walnut removes it when it opens the database and nobody else has it")
+	case held:
+		x.say(isNote, "locks", where+", and "+holderText(h)+" has it: C SQLite has the database open in WAL mode.", "close it there before opening it with Walnut")
+	default:
+		x.say(isNote, "left behind", where+", and nobody has it: C SQLite left it when it died.", "Walnut removes it when it opens the database; so does the last C SQLite that closes it")
+	}
+}
+
+// journal judges a rollback journal as Walnut does on opening: one that begins
+// with a zero byte, or lies beside an empty database, is none.
+func (x *patient) journal(base string) error {
+	f, err := disk.OS().Open(x.name+"-journal", disk.ReadOnly)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		x.say(isWarning, "journal", base+"-journal is there, and cannot be read: "+err.Error(), "grant the right to read it: Walnut does not open the database before it knows what the journal is")
+		return nil
+	}
+	defer f.Close()
+	var first [1]byte
+	if _, err := f.ReadAt(first[:], 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch { // a transaction that runs may not have written its first byte yet
+	case x.inUse:
+		x.say(isNote, "journal", base+"-journal is there: whoever has the database open writes in rollback mode.", "close it there before opening it with Walnut")
+	case first[0] == 0 || x.p.stamp.dbSize == 0:
+		x.say(isFine, "journal", base+"-journal is there, with nothing to roll back.", "")
+	default:
+		x.say(isProblem, "journal", base+"-journal is there, and nobody has the database open: a process died inside a transaction in rollback mode. Walnut refuses to open the database (ErrHotJournal).",
+			"keep the two together; `sqlite3 "+shellWord(base)+" \"PRAGMA schema_version\"` rolls it back")
 	}
 	return nil
+}
+
+// shellWord is a file's name as one word of a shell's line, whatever is in it.
+func shellWord(s string) string {
+	if strings.HasPrefix(s, "-") {
+		s = "./" + s // no option
+	}
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/"
+	if strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // rights looks at who may do what.
@@ -166,18 +293,42 @@ func (x *patient) rights() error {
 			x.say(isProblem, "rights", fmt.Sprintf("This user may not write to %s (%s).", f.what, f.name), f.todo)
 		}
 	}
-	db, err1 := disk.Look(x.name)
-	log, err2 := disk.Look(x.name + "-wal")
-	if err1 == nil && err2 == nil && db.UID != log.UID {
-		x.say(isWarning, "rights", fmt.Sprintf("The database file belongs to user %d and the log to user %d: whoever made the log may be the only one who can open the database.", db.UID, log.UID), "give both to the user of the program")
+	db, dbErr := disk.Look(x.name)
+	if dbErr != nil {
+		return nil
 	}
+	log, logErr := disk.Look(x.name + "-wal")
+	if logErr != nil {
+		log = db // there is none
+	}
+	x.owners(db.UID, log.UID, disk.EffectiveUser())
 	return nil
+}
+
+// owners compares the users of the database file, its log, and this process; -1
+// is one that is not known.
+func (x *patient) owners(db, log, me int) {
+	switch {
+	case db != log:
+		x.say(isWarning, "rights", fmt.Sprintf("The database file belongs to user %d and the log to user %d: whoever made the log may be the only one who can open the database.", db, log), "give both to the user of the program")
+	case db >= 0 && me >= 0 && db != me:
+		x.say(isNote, "rights", fmt.Sprintf("The database belongs to user %d, and this is user %d: a log that this user makes is not that user's.", db, me), "run what opens the database as the user of the program")
+	}
 }
 
 func (x *patient) fileSystem() error {
 	k, err := disk.KindOf(filepath.Dir(x.name))
+	if err != nil {
+		k = disk.Kind{}
+	}
+	x.kind(k)
+	return nil
+}
+
+// kind judges a file system.
+func (x *patient) kind(k disk.Kind) {
 	switch {
-	case err != nil || k.Name == "":
+	case k.Name == "":
 		x.say(isNote, "file system", "What file system this is, and what its syncs are worth, cannot be told here.", "")
 	case k.Volatile:
 		x.say(isWarning, "file system", fmt.Sprintf("The database lies on %s: when the machine stops it is gone, whatever was synced.", k.Name), "put it on a disk, if it is to stay")
@@ -188,8 +339,7 @@ func (x *patient) fileSystem() error {
 	default:
 		x.say(isFine, "file system", fmt.Sprintf("The database lies on %s.", k.Name), "")
 	}
-	if k.BlockSize > 0 && int64(x.info.PageSize) > 0 && k.BlockSize%int64(x.info.PageSize) != 0 && int64(x.info.PageSize)%k.BlockSize != 0 {
+	if page := int64(x.info.PageSize); k.BlockSize > 0 && page > 0 && k.BlockSize%page != 0 && page%k.BlockSize != 0 {
 		x.say(isNote, "page size", fmt.Sprintf("The file system writes %d bytes at once, which is no multiple of a page nor a part of one.", k.BlockSize), "")
 	}
-	return nil
 }

@@ -35,9 +35,9 @@ func inspect(file string, progress func(done, total int64)) (*infoReport, error)
 }
 
 // inspectPair reads file and its log, again if they change meanwhile; changed
-// says that they did so each time. The pages of the log are entered into live,
-// unless it is nil. The pair is closed.
-func inspectPair(file string, live map[walformat.PageNo]struct{}, progress func(done, total int64)) (p *pair, changed bool, err error) {
+// says that they did so each time. The pages of the committed frames, and
+// the newest frame of each, are entered into live, unless it is nil. The pair is closed.
+func inspectPair(file string, live map[walformat.PageNo]walformat.FrameNo, progress func(done, total int64)) (p *pair, changed bool, err error) {
 	name, err := disk.OS().Resolve(file)
 	if err != nil {
 		return nil, false, fmt.Errorf("%s: %w", file, err)
@@ -88,14 +88,14 @@ type pair struct {
 	stamp   *stamp
 
 	scan    wal.ScanResult
-	scanErr error                         // walformat.ErrVersion
-	page1At walformat.FrameNo             // newest committed frame of page 1, 0 = none
-	page1   []byte                        // the newest page 1, its first 100 bytes or fewer
-	later   lost                          // see findLater
-	logHead []byte                        // start of the log: header and one frame header
-	changed bool                          // the log grew while it was read
-	orphan  bool                          // the log has no database file
-	live    map[walformat.PageNo]struct{} // the pages of committed frames, unless nil
+	scanErr error                                  // walformat.ErrVersion
+	page1At walformat.FrameNo                      // newest committed frame of page 1, 0 = none
+	page1   []byte                                 // the newest page 1, its first 100 bytes or fewer
+	later   lost                                   // see findLater
+	logHead []byte                                 // start of the log: header and one frame header
+	changed bool                                   // the log grew while it was read
+	orphan  bool                                   // the log has no database file
+	live    map[walformat.PageNo]walformat.FrameNo // see inspectPair; nil if nobody asks
 }
 
 // lost are commits in the log that cannot be reached: alone they verify, but
@@ -192,7 +192,7 @@ func (p *pair) read(progress func(done, total int64)) error {
 				p.page1At = tx.First + walformat.FrameNo(i)
 			}
 			if p.live != nil {
-				p.live[page] = struct{}{}
+				p.live[page] = tx.First + walformat.FrameNo(i)
 			}
 		}
 	})

@@ -62,6 +62,12 @@ func holdElsewhere(t *testing.T, file, statements string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "sql", file)
 	cmd.Env = append(os.Environ(), asWalnut+"=1")
+	hold(t, cmd, statements)
+}
+
+// hold has a shell run statements, and keeps it running until the test ends.
+func hold(t *testing.T, cmd *exec.Cmd, statements string) {
+	t.Helper()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

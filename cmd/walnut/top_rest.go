@@ -17,7 +17,7 @@ type restReport struct {
 
 // topFile prints the picture of a file. Damage becomes the exit status.
 func topFile(file string, asJSON bool, out, errOut io.Writer) error {
-	live := map[walformat.PageNo]struct{}{}
+	live := map[walformat.PageNo]walformat.FrameNo{}
 	bar := newProgress(errOut, "reading the log")
 	p, changed, err := inspectPair(file, live, bar.set)
 	bar.close()

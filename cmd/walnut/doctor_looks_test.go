@@ -1,0 +1,213 @@
+package main
+
+// Tests of what "walnut doctor" sees around a database: locks of other
+// processes, owners, file systems; and of its words as a whole.
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/walnutdb/walnut/disk"
+)
+
+// says fails unless the doctor says text of db, with that level.
+func says(t *testing.T, db, level, text string) {
+	t.Helper()
+	list, err := examineFile(db, func(int64, int64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hasAdvice(t, list, level, text)
+}
+
+func hasAdvice(t *testing.T, list []advice, level, text string) {
+	t.Helper()
+	for _, a := range list {
+		if a.Level == level && strings.Contains(a.Text, text) {
+			return
+		}
+	}
+	t.Errorf("no %s with %q in %+v", level, text, list)
+}
+
+// emptyWAL is a database in WAL mode with one empty table page.
+func emptyWAL(t *testing.T) string {
+	t.Helper()
+	db := filepath.Join(t.TempDir(), "a.db")
+	write(t, db, append(testPage1(4096, 3), make([]byte, 2*4096)...))
+	return db
+}
+
+func TestDoctorOutput(t *testing.T) {
+	db := emptyWAL(t)
+	log := newTestLog(4096)
+	for range 2000 {
+		log.add(2, 3)
+	}
+	write(t, db+"-wal", log.b)
+	write(t, db+"-shm", []byte("x"))
+	o := walnut(t, "", "doctor", db)
+	var kept []string // all but what is true of this machine only
+	elsewhere := false
+	for l := range strings.Lines(o.out) {
+		elsewhere = strings.Contains(l, " file system: ") || elsewhere && strings.HasPrefix(l, " ")
+		if !elsewhere {
+			kept = append(kept, l)
+		}
+	}
+	o.out = strings.Join(kept, "")
+	golden(t, "doctor", filepath.Dir(db), o)
+}
+
+// TestDoctorCopied: a log that is in the database file as a whole, in part.
+func TestDoctorCopied(t *testing.T) {
+	db := emptyWAL(t)
+	log := newTestLog(4096)
+	for range 1000 {
+		log.add(3, 3).add(2, 3)
+	}
+	write(t, db+"-wal", log.b)
+	says(t, db, isNote, "Of the pages in the log, 2 of 2 are not in the database file yet")
+	file := testPage1(4096, 3)
+	file = append(file, []byte(strings.Repeat("\x02", 4096))...)
+	write(t, db, append(file, make([]byte, 4096)...))
+	says(t, db, isNote, "Of the pages in the log, 1 of 2 are")
+	write(t, db, append(file, []byte(strings.Repeat("\x03", 4096))...))
+	says(t, db, isNote, "is in the database file too, and yet the log goes on. It was begun anew before: its checkpoint sequence is 5.")
+}
+
+func TestDoctorOrphanLog(t *testing.T) {
+	db := emptyWAL(t)
+	write(t, db+"-wal", newTestLog(4096).add(2, 3).b)
+	if err := os.Remove(db); err != nil {
+		t.Fatal(err)
+	}
+	if o := walnut(t, "", "doctor", db); o.status != exitDamage || !strings.Contains(o.out, "no database file") {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestDoctorJournal(t *testing.T) {
+	db := emptyWAL(t)
+	write(t, db+"-journal", []byte("\xd9\xd5\x05\xf9"))
+	says(t, db, isProblem, "ErrHotJournal")
+	for _, none := range []string{"", "\x00\x00"} {
+		write(t, db+"-journal", []byte(none))
+		says(t, db, isFine, "nothing to roll back")
+	}
+}
+
+func TestDoctorFreePages(t *testing.T) {
+	db := emptyWAL(t)
+	page1 := testPage1(4096, 1000)
+	page1[38], page1[39] = 2, 0 // 512 pages
+	write(t, db, append(page1, make([]byte, 999*4096)...))
+	says(t, db, isNote, "512 of 1,000 pages are free")
+}
+
+// TestDoctorNamesHolders: the process of a C SQLite is named, in both modes; that
+// of a Walnut is not, but it is seen.
+func TestDoctorNamesHolders(t *testing.T) {
+	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
+		t.Skip("this system does not tell of locks")
+	}
+	t.Run("walnut", func(t *testing.T) {
+		db := filepath.Join(t.TempDir(), "a.db")
+		holdElsewhere(t, db, "CREATE TABLE x(a);")
+		says(t, db, isNote, "Another process has the database open")
+	})
+	for mode, statements := range map[string]string{
+		"wal":    "PRAGMA journal_mode=wal; CREATE TABLE x(a);",
+		"delete": "CREATE TABLE x(a); BEGIN EXCLUSIVE; INSERT INTO x VALUES(1);",
+	} {
+		t.Run("sqlite3 "+mode, func(t *testing.T) {
+			db := filepath.Join(t.TempDir(), "a.db")
+			cmd := exec.Command(sqlite3Command(t), db)
+			hold(t, cmd, statements)
+			process := "rocess " + strconv.Itoa(cmd.Process.Pid)
+			says(t, db, isNote, process+" has the database open")
+			if mode == "wal" {
+				says(t, db, isNote, "a.db-shm is there, and p"+process+" has it")
+			} else {
+				says(t, db, isNote, "writes in rollback mode")
+			}
+		})
+	}
+	t.Run("nobody", func(t *testing.T) {
+		db := emptyWAL(t)
+		write(t, db+"-shm", []byte("x"))
+		says(t, db, isNote, "nobody has it")
+		says(t, db, isFine, "No other process has a lock")
+	})
+}
+
+func TestDoctorFileSystems(t *testing.T) {
+	for text, k := range map[string]disk.Kind{
+		isNote + " cannot be told":                   {},
+		isWarning + " when the machine stops":        {Name: "tmpfs", Volatile: true},
+		isWarning + " over a network":                {Name: "NFS", Network: true},
+		isNote + " passes syncs on":                  {Name: "overlay", Layered: true},
+		isFine + " lies on ext4":                     {Name: "ext4", BlockSize: 4096},
+		isNote + " no multiple of a page nor a part": {Name: "ext4", BlockSize: 6000},
+	} {
+		x := &patient{info: &infoReport{PageSize: 4096}}
+		x.kind(k)
+		level, text, _ := strings.Cut(text, " ")
+		hasAdvice(t, x.list, level, text)
+	}
+}
+
+func TestDoctorOwners(t *testing.T) {
+	for _, c := range []struct {
+		db, log, me int
+		level, text string
+	}{
+		{1, 2, 1, isWarning, "database file belongs to user 1 and the log to user 2"},
+		{5, 5, 0, isNote, "belongs to user 5, and this is user 0"},
+		{5, 5, 5, "", ""}, {-1, -1, -1, "", ""},
+	} {
+		x := &patient{}
+		x.owners(c.db, c.log, c.me)
+		if c.level != "" {
+			hasAdvice(t, x.list, c.level, c.text)
+		} else if len(x.list) != 0 {
+			t.Errorf("%+v: %+v", c, x.list)
+		}
+	}
+}
+
+func TestDoctorRights(t *testing.T) {
+	if disk.EffectiveUser() <= 0 {
+		t.Skip("to this user nothing is forbidden")
+	}
+	db := emptyWAL(t)
+	write(t, db+"-wal", newTestLog(4096).b)
+	for _, f := range []struct {
+		name, what string
+		mode       os.FileMode
+	}{{db, "the database file", 0o400}, {db + "-wal", "the log", 0o400}, {filepath.Dir(db), "the directory", 0o500}} {
+		if err := os.Chmod(f.name, f.mode); err != nil {
+			t.Fatal(err)
+		}
+		says(t, db, isProblem, "may not write to "+f.what)
+		if err := os.Chmod(f.name, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestShellWord: a name in a command that is to be copied is a name only.
+func TestShellWord(t *testing.T) {
+	for in, want := range map[string]string{
+		"a.db": "a.db", "-rf": "./-rf", "a b": "'a b'", "a'b": `'a'\''b'`, "$(x);`y`": "'$(x);`y`'", "-a b": "'./-a b'",
+	} {
+		if got := shellWord(in); got != want {
+			t.Errorf("%q: %s, want %s", in, got, want)
+		}
+	}
+}
