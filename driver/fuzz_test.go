@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/internal/sqlitevfs"
@@ -77,6 +78,9 @@ func FuzzDamaged(f *testing.F) {
 				makeGood(files["-wal"])
 			}
 		}
+		// Fuzzing has no timeout as tests have: the panic keeps the input that hangs.
+		hangs := time.AfterFunc(5*time.Minute, func() { panic("it hangs") })
+		defer hangs.Stop()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		before := m.TotalAlloc
