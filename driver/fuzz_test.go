@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -54,30 +55,9 @@ const (
 // log behind it, and a byte to be put there.
 func FuzzDamaged(f *testing.F) {
 	db, log := damaged(f)
-	f.Add([]byte{}, byte(withLog))
-	f.Add([]byte{}, byte(withLog|onDisk))
-	f.Add([]byte{0, 16, 255, 0, 17, 255}, byte(0)) // the page size
-	f.Add([]byte{0, 100, 2, 0, 101, 255}, byte(0)) // the root of the schema
-	f.Add([]byte{2, 3, 255, 2, 5, 0, 2, 8, 1}, byte(0))
-	f.Add([]byte{0, 28, 127, 0, 31, 1, 0, 55, 3}, byte(withLog))
-	frame := len(db) + walformat.HeaderSize
-	for _, at := range []int{3, 4, 7, walformat.FrameHeaderSize, walformat.FrameHeaderSize + 3} { // page, size, content
-		f.Add([]byte{byte((frame + at) >> 8), byte(frame + at), 9}, byte(withLog|goodSums))
-	}
+	addDamage(f, len(db))
 	f.Fuzz(func(t *testing.T, changes []byte, how byte) {
-		both := slices.Concat(db, log)
-		for c := range slices.Chunk(changes, 3) {
-			if len(c) == 3 {
-				both[(int(c[0])<<8|int(c[1]))%len(both)] = c[2]
-			}
-		}
-		files := map[string][]byte{"": both[:len(db)]}
-		if how&withLog != 0 {
-			files["-wal"] = both[len(db):]
-			if how&goodSums != 0 {
-				makeGood(files["-wal"])
-			}
-		}
+		files := damage(db, log, changes, how)
 		// Fuzzing has no timeout as tests have: the panic keeps the input that hangs.
 		hangs := time.AfterFunc(5*time.Minute, func() { panic("it hangs") })
 		defer hangs.Stop()
@@ -91,9 +71,41 @@ func FuzzDamaged(f *testing.F) {
 		}
 		runtime.ReadMemStats(&m)
 		if used := m.TotalAlloc - before; used > 256<<20 {
-			t.Errorf("%d bytes of files took %d bytes of memory", len(both), used)
+			t.Errorf("%d bytes of files took %d bytes of memory", len(db)+len(log), used)
 		}
 	})
+}
+
+// addDamage adds inputs, for a database file of that size.
+func addDamage(f *testing.F, size int) {
+	f.Add([]byte{}, byte(withLog))
+	f.Add([]byte{}, byte(withLog|onDisk))
+	f.Add([]byte{0, 16, 255, 0, 17, 255}, byte(0)) // the page size
+	f.Add([]byte{0, 100, 2, 0, 101, 255}, byte(0)) // the root of the schema
+	f.Add([]byte{2, 3, 255, 2, 5, 0, 2, 8, 1}, byte(0))
+	f.Add([]byte{0, 28, 127, 0, 31, 1, 0, 55, 3}, byte(withLog))
+	frame := size + walformat.HeaderSize
+	for _, at := range []int{3, 4, 7, walformat.FrameHeaderSize, walformat.FrameHeaderSize + 3} { // page, size, content
+		f.Add([]byte{byte((frame + at) >> 8), byte(frame + at), 9}, byte(withLog|goodSums))
+	}
+}
+
+// damage returns the files, changed.
+func damage(db, log, changes []byte, how byte) map[string][]byte {
+	both := slices.Concat(db, log)
+	for c := range slices.Chunk(changes, 3) {
+		if len(c) == 3 {
+			both[(int(c[0])<<8|int(c[1]))%len(both)] = c[2]
+		}
+	}
+	files := map[string][]byte{"": both[:len(db)]}
+	if how&withLog != 0 {
+		files["-wal"] = both[len(db):]
+		if how&goodSums != 0 {
+			makeGood(files["-wal"])
+		}
+	}
+	return files
 }
 
 // makeGood writes the checksums of all frames anew, if the header is good.
@@ -117,7 +129,7 @@ func diskConnector(t *testing.T, files map[string][]byte) *Connector {
 			t.Fatal(err)
 		}
 	}
-	n, err := NewConnector("file:" + path)
+	n, err := NewConnector("file:" + (&url.URL{Path: path}).EscapedPath()) // names of tests have a #
 	if err != nil {
 		t.Fatal(err)
 	}

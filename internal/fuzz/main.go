@@ -112,11 +112,11 @@ var progress = regexp.MustCompile(`^fuzz: elapsed: .*execs: `)
 func fuzz(t target, binary string, flags []string) error {
 	cmd := exec.Command(binary, flags...)
 	cmd.Dir = t.dir // testdata is there
-	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
+	cmd.Stderr = cmd.Stdout // how far it is goes there
 	if err := cmd.Start(); err != nil {
 		return err
 	}
