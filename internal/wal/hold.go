@@ -100,6 +100,8 @@ func (l *Log) relieve() error {
 	}
 	l.co.Hold()
 	defer l.co.Unhold()
+	l.hurry.Add(1)
+	defer l.hurry.Add(-1)
 	h := hold{l: l}
 	err := h.run(begin)
 	took := coord.Now().Since(begin)

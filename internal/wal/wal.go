@@ -228,8 +228,10 @@ type Log struct {
 	background sync.WaitGroup
 	// outcome is that of the last automatic checkpoint.
 	outcome atomic.Pointer[outcome]
-	// auto is full while an automatic checkpoint is under way.
-	auto chan struct{}
+	// auto is full while an automatic checkpoint is under way. hurry counts those
+	// who wait for its end, or need it to end.
+	auto  chan struct{}
+	hurry atomic.Int32
 
 	// Owned by the leader.
 	list  []*commit
