@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"sync"
 
@@ -59,8 +60,9 @@ type sideIndex struct {
 	// The file has places; those in free are not used.
 	places uint32
 	free   []uint32
-	// saving: a batch is being saved, which keeps the file open.
-	saving bool
+	// saving: a batch is being saved, which keeps the file open; putOff: meanwhile
+	// somebody wanted to prune.
+	saving, putOff bool
 }
 
 // sideStats is the state of the side index.
@@ -243,14 +245,17 @@ func (s *sideIndex) open(l *Log) error {
 }
 
 // openSide creates the file and takes its name from it. What lies there is of a
-// process that died in between.
+// process that died in between, or a link to somebody else's file: the name is
+// taken away, and the file is not opened.
 func openSide(fsys disk.FS, name string) (disk.File, error) {
-	f, err := fsys.Open(name, disk.Create)
-	if err == nil {
+	f, err := fsys.Open(name, disk.Create|disk.Exclusive)
+	if errors.Is(err, fs.ErrExist) {
 		if err = fsys.Remove(name); err == nil {
-			err = f.Truncate(0)
+			f, err = fsys.Open(name, disk.Create|disk.Exclusive)
 		}
-		if err != nil {
+	}
+	if err == nil {
+		if err = fsys.Remove(name); err != nil {
 			_ = f.Close()
 		}
 	}
@@ -292,6 +297,8 @@ func (s *sideIndex) copyBatch(l *Log, pages []walformat.PageNo, places []uint32,
 func (s *sideIndex) end(l *Log, pages []walformat.PageNo, places []uint32, images []image, err error) {
 	s.mu.Lock()
 	s.saving = false
+	prune := s.putOff || err != nil
+	s.putOff = false
 	if err == nil {
 		for i, n := range pages {
 			s.images[n] = append(s.images[n], images[i])
@@ -301,8 +308,7 @@ func (s *sideIndex) end(l *Log, pages []walformat.PageNo, places []uint32, image
 		s.free = append(s.free, places...)
 	}
 	s.mu.Unlock()
-	// The last reader may have left meanwhile, and its prune kept off.
-	if err != nil || len(l.co.Detached()) == 0 {
+	if prune {
 		s.prune(l)
 	}
 }
@@ -312,7 +318,9 @@ func (s *sideIndex) end(l *Log, pages []walformat.PageNo, places []uint32, image
 func (s *sideIndex) prune(l *Log) {
 	s.mu.Lock()
 	var done disk.File
-	if !s.saving {
+	if s.saving {
+		s.putOff = true
+	} else {
 		done = s.pruneLocked(l.co.Detached())
 	}
 	s.mu.Unlock()

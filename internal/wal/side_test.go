@@ -5,6 +5,8 @@ package wal
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/walnutdb/walnut/disk"
@@ -213,4 +215,63 @@ func TestSideOverwrittenBeforeTheRead(t *testing.T) {
 	}
 	l.cfg.DB = &hooked{file, overwrite}
 	sees(t, l, 0, 2, 2)
+}
+
+// TestSideLeftWhileSaving: what a reader leaves behind that ends while images are
+// saved for others is forgotten when they are.
+func TestSideLeftWhileSaving(t *testing.T) {
+	l, put := sideLog(t, 6)
+	old := detach(t, l, 6)
+	if err := l.saveForDetached(list(2), keepAll); err != nil {
+		t.Fatal(err)
+	}
+	put(2, 102)
+	l.fileVersion++
+	r := detach(t, l, 6)
+	file := l.cfg.DB
+	l.cfg.DB = &hooked{file, func() {
+		l.cfg.DB = file
+		l.leave(old)
+	}}
+	if err := l.saveForDetached(list(3), keepAll); err != nil {
+		t.Fatal(err)
+	}
+	if s := l.side.stats(512); s.images != 1 {
+		t.Errorf("%d images are kept, 1 is needed", s.images)
+	}
+	put(3, 103)
+	sees(t, l, 1, 2, 102)
+	sees(t, l, 1, 3, 3)
+	l.leave(r)
+}
+
+// TestSideTouchesNoOtherFile: a name that leads to somebody else's file is taken
+// away, and the file is not.
+func TestSideTouchesNoOtherFile(t *testing.T) {
+	dir := t.TempDir()
+	other := filepath.Join(dir, "other")
+	if err := os.WriteFile(other, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "a.db"+SideSuffix)
+	for how, link := range map[string]func(string, string) error{"symlink": os.Symlink, "hard link": os.Link} {
+		if err := link(other, name); err != nil {
+			t.Skip(err)
+		}
+		f, err := openSide(disk.OS(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteVAt([][]byte{{1}}, 0); err != nil {
+			t.Error(err)
+		}
+		_ = f.Close()
+		if b, err := os.ReadFile(other); err != nil || string(b) != "precious" {
+			t.Errorf("%s: the file has %q, %v", how, b, err)
+		}
+		if _, err := os.Lstat(name); err == nil {
+			t.Errorf("%s: the name stays", how)
+		}
+		_ = os.WriteFile(other, []byte("precious"), 0o600)
+	}
 }
