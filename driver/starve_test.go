@@ -218,3 +218,41 @@ func TestLimitsOfName(t *testing.T) {
 		t.Errorf("the limit is %d frames", n)
 	}
 }
+
+// TestKeptReadSaysWhatItRuns: reports name the statement and the label of the read
+// that runs, and not of the one that began the keeping.
+func TestKeptReadSaysWhatItRuns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	db, err := walnut.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	s, err := sql.Open("walnut", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Exec("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t(v) VALUES(1)"); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const text = "SELECT v, 'the slow one' FROM t"
+	for _, q := range []string{text, "SELECT v, '' FROM t", "SELECT v, '' FROM t", "SELECT v, '' FROM t"} {
+		if err := c.QueryRowContext(context.Background(), q).Scan(new(int), new(string)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := c.QueryContext(walnut.WithLabel(context.Background(), "nightly"), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	if r := db.Readers(); len(r) != 1 || r[0].SQL != text || r[0].Label != "nightly" {
+		t.Errorf("%+v", r)
+	}
+}

@@ -3,6 +3,7 @@
 package sqlitevfs
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -29,7 +30,11 @@ func (f *file) wait(req *pager.WriteRequest, err error) error {
 			return err
 		}
 	}
-	tx, err := req.Begin()
+	ctx := context.Background()
+	if f.conn != nil {
+		ctx = f.conn.GetInterrupt()
+	}
+	tx, err := req.Begin(ctx)
 	if err != nil {
 		return f.lockCode(err)
 	}
