@@ -234,7 +234,7 @@ func (s *sideIndex) open(l *Log) error {
 	if have {
 		return nil
 	}
-	f, err := openSide(l.cfg.FS, l.cfg.DB.Name()+SideSuffix)
+	f, err := openSide(l.cfg.FS, l.cfg.DB)
 	if err != nil {
 		return err
 	}
@@ -247,11 +247,12 @@ func (s *sideIndex) open(l *Log) error {
 // openSide creates the file and takes its name from it. What lies there is of a
 // process that died in between, or a link to somebody else's file: the name is
 // taken away, and the file is not opened.
-func openSide(fsys disk.FS, name string) (disk.File, error) {
-	f, err := fsys.Open(name, disk.Create|disk.Exclusive)
+func openSide(fsys disk.FS, db disk.File) (disk.File, error) {
+	name := db.Name() + SideSuffix
+	f, err := disk.OpenBeside(fsys, name, disk.Create|disk.Exclusive, db)
 	if errors.Is(err, fs.ErrExist) {
 		if err = fsys.Remove(name); err == nil {
-			f, err = fsys.Open(name, disk.Create|disk.Exclusive)
+			f, err = disk.OpenBeside(fsys, name, disk.Create|disk.Exclusive, db)
 		}
 	}
 	if err == nil {

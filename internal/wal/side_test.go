@@ -5,8 +5,10 @@ package wal
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/walnutdb/walnut/disk"
@@ -253,12 +255,17 @@ func TestSideTouchesNoOtherFile(t *testing.T) {
 	if err := os.WriteFile(other, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	name := filepath.Join(dir, "a.db"+SideSuffix)
+	db, err := disk.OS().Open(filepath.Join(dir, "a.db"), disk.Create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	name := db.Name() + SideSuffix
 	for how, link := range map[string]func(string, string) error{"symlink": os.Symlink, "hard link": os.Link} {
 		if err := link(other, name); err != nil {
 			t.Skip(err)
 		}
-		f, err := openSide(disk.OS(), name)
+		f, err := openSide(disk.OS(), db)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -273,5 +280,41 @@ func TestSideTouchesNoOtherFile(t *testing.T) {
 			t.Errorf("%s: the name stays", how)
 		}
 		_ = os.WriteFile(other, []byte("precious"), 0o600)
+	}
+}
+
+// TestPermissions: whoever may not read the database finds nothing of it in the
+// files beside it.
+func TestPermissions(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no such permissions")
+	}
+	for _, perm := range []fs.FileMode{0o600, 0o660} {
+		db, err := disk.OS().Open(filepath.Join(t.TempDir(), "a.db"), disk.Create)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if err := os.Chmod(db.Name(), perm); err != nil {
+			t.Fatal(err)
+		}
+		side, err := openSide(disk.OS(), db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer side.Close()
+		l := &Log{cfg: Config{FS: disk.OS(), DB: db}, path: db.Name() + "-wal"}
+		if err := l.identify(); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.openLog(); err != nil {
+			t.Fatal(err)
+		}
+		defer l.file.Close()
+		for _, f := range []disk.File{side, l.file} {
+			if info, err := f.Stat(); err != nil || info.Mode.Perm() != perm {
+				t.Errorf("%s has %v, %v", f.Name(), info.Mode, err)
+			}
+		}
 	}
 }
