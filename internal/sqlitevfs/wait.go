@@ -38,6 +38,14 @@ func (f *file) wait(req *pager.WriteRequest, err error) error {
 	if err != nil {
 		return f.lockCode(err)
 	}
+	if ctx.Err() != nil { // it may have been held, and was let go
+		reads := f.tx != nil
+		if err := tx.Rollback(reads); err != nil {
+			f.tx = nil
+			return f.lockCode(err)
+		}
+		return sqlite3.INTERRUPT
+	}
 	f.tx = tx
 	return nil
 }
