@@ -211,7 +211,9 @@ func (s *sideIndex) begin(pageSize, n int, budget int64) ([]uint32, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.saving = true
-	if all := int64(s.places) + int64(max(0, n-len(s.free))); all*int64(pageSize) > budget {
+	// Places that are free are used again, so the file is never longer than what
+	// was allowed at some time.
+	if all := int64(s.places) - int64(len(s.free)) + int64(n); all*int64(pageSize) > budget {
 		return nil, fmt.Errorf("%w: %d pages of %d bytes do not fit into %d bytes", errSideFull, all, pageSize, budget)
 	}
 	places := make([]uint32, 0, n)

@@ -247,6 +247,31 @@ func TestSideLeftWhileSaving(t *testing.T) {
 	l.leave(r)
 }
 
+// TestSidePlacesAreUsedAgain: when the reader of the largest database has gone, the
+// file may be longer than what is allowed now; places in it that are free serve
+// the others all the same.
+func TestSidePlacesAreUsedAgain(t *testing.T) {
+	l, put := sideLog(t, 6)
+	l.limits.Store(new(Limits)) // as much as the largest of their databases
+	large := detach(t, l, 6)
+	if err := l.saveForDetached(list(1, 2, 3, 4, 5, 6), keepAll); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 6; n++ {
+		put(n, byte(100+n))
+	}
+	l.fileVersion++
+	small := detach(t, l, 2)
+	l.leave(large)
+	if err := l.saveForDetached(list(1, 2), keepAll); err != nil {
+		t.Fatal(err)
+	}
+	put(1, 201)
+	sees(t, l, 1, 1, 101)
+	sees(t, l, 1, 2, 102)
+	l.leave(small)
+}
+
 // TestSideTouchesNoOtherFile: a name that leads to somebody else's file is taken
 // away, and the file is not.
 func TestSideTouchesNoOtherFile(t *testing.T) {
