@@ -118,8 +118,9 @@ type Options struct {
 	// These four are of all who have the database open in this process: the last
 	// Open that sets one decides over it.
 	MaxLogSize int64
-	// MaxWriterHold is how long one writer is held at a time; 0 is
-	// DefaultMaxWriterHold, a negative value does not hold writers.
+	// MaxWriterHold is how long one writer is held at a time, if its context does
+	// not end before; 0 is DefaultMaxWriterHold, a negative value does not hold
+	// writers.
 	MaxWriterHold time.Duration
 	// ReaderGrace is how long a reader may stay once the limit is reached; 0 is
 	// DefaultReaderGrace, with a negative value readers are detached at once.

@@ -182,6 +182,9 @@ func (c *checkpoint) run(ctx context.Context) error {
 // takePlace takes the writer's place.
 func (c *checkpoint) takePlace(ctx context.Context) error {
 	c.claim.Who.Label = c.r.Mode.String() + " checkpoint"
+	if label := coord.LabelOf(ctx); label != "" {
+		c.claim.Who.Label += " of " + label
+	}
 	req, err := c.l.co.RequestWriter(coord.MaintenanceRequest, 0, &c.claim)
 	if err != nil || req == nil {
 		return err
