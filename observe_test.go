@@ -359,7 +359,7 @@ func TestLoggerOfLimit(t *testing.T) {
 		var out lines
 		o := small()
 		fsys := faultdisk.New(1)
-		o.FS, o.ReaderGrace, o.SlowWriter = fsys, 30*time.Second, time.Hour
+		o.FS, o.MaxWriterHold, o.ReaderGrace, o.SlowWriter = fsys, 20*time.Millisecond, 30*time.Second, time.Hour
 		o.Logger = slog.New(slog.NewTextHandler(&out, nil))
 		o.AutoCheckpoint = 10
 		w := newWorld(t, o, 90) // one transaction, larger than the limit
