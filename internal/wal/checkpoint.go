@@ -346,6 +346,7 @@ func (l *Log) runAutoCheckpoint(threshold walformat.FrameNo) {
 	defer func() { <-l.auto }()
 	c := checkpoint{l: l, auto: true, paced: true}
 	begin, left := coord.Now(), ^walformat.FrameNo(0)
+	l.readersStay() // it notes who is there now
 	var err error
 	for again := true; again; {
 		c.r = CheckpointResult{Mode: Passive}
@@ -363,7 +364,7 @@ func (l *Log) runAutoCheckpoint(threshold walformat.FrameNo) {
 	// accepted is backfilled and nobody reads the log, which is what an automatic
 	// restart waits for. The next writer makes one, now and then.
 	if l.isDue(l.co.Published(), threshold) {
-		if left <= l.atOnce(threshold) {
+		if left <= l.atOnce(threshold) || !l.readersStay() {
 			l.restartDue.Store(uint32(threshold))
 		} else {
 			l.postpone(threshold)

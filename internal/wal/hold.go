@@ -36,7 +36,8 @@ type Limits struct {
 	// ReaderGrace is how long a reader may stay once the limit is reached.
 	ReaderGrace time.Duration
 	// SideBytes bounds the file with the images of overwritten pages, for
-	// detached readers; 0 or less: the size of the largest of their databases.
+	// detached readers; 0 or less: the size of the database, as each of them
+	// sees it, together.
 	SideBytes int64
 }
 

@@ -19,6 +19,7 @@ package wal
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/walnutdb/walnut/internal/coord"
@@ -120,6 +121,16 @@ func (l *Log) converges(threshold walformat.FrameNo) (left walformat.FrameNo, ag
 // writer waiting.
 func (l *Log) atOnce(threshold walformat.FrameNo) walformat.FrameNo {
 	return max(walformat.FrameNo(l.slicePages()), threshold/16)
+}
+
+// readersStay reports whether a reader of the log has been there for longer than a
+// restart would wait for it, as far as is known: since it said that it began, or
+// since the first look at it.
+func (l *Log) readersStay() bool {
+	now := coord.Now()
+	return slices.ContainsFunc(l.co.ListReaders(), func(r coord.ReaderInfo) bool {
+		return r.Mark > 0 && now.Since(r.Began) > restartHold
+	})
 }
 
 // isDue reports whether the log is long enough for a restart that is made, rather

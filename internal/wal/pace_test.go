@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/walnutdb/walnut/disk/faultdisk"
+	"github.com/walnutdb/walnut/internal/coord"
 	"github.com/walnutdb/walnut/internal/walformat"
 )
 
@@ -154,37 +155,55 @@ func TestNobodyWaitsForThePace(t *testing.T) {
 // TestRestartConverges: a checkpoint that makes a restart due is followed by others,
 // each of what came up during the one before, until little is left for the writer
 // that waits for the restart. Where a reader keeps more than that from being copied,
-// there are no more of them, and no restart is due.
+// there are no more of them, and a restart is due only if the reader began a moment
+// ago.
 func TestRestartConverges(t *testing.T) {
 	const threshold = 10
-	for _, stays := range []bool{false, true} {
+	for _, c := range []struct {
+		name string
+		// age is that of a reader; 0: there is none.
+		age time.Duration
+	}{{"no reader", 0}, {"short reader", 1}, {"reader that stays", time.Second}} {
 		synctest.Test(t, func(t *testing.T) {
 			x, _ := pacedLog(t, 0)
-			if stays {
-				m, _ := x.Coordinator().BeginRead()
-				defer x.Coordinator().EndRead(m)
+			co := x.Coordinator()
+			var r coord.Reader
+			if c.age > 0 {
+				time.Sleep(time.Minute)
+				m, st := co.BeginRead()
+				if c.age > restartHold {
+					co.Enter(&r, m, st, coord.Who{}, coord.Now())
+					defer co.Leave(&r)
+				} else { // it is about to enter when the checkpoint ends
+					defer co.EndRead(m)
+				}
+				time.Sleep(c.age)
 				x.grow(30, 2)
 			}
 			x.beginAutoCheckpoint(threshold)
-			var end walformat.FrameNo
 			for i := 0; len(x.auto) > 0; i++ {
 				x.commit(SyncFull, 3, walformat.PageNo(2+i%40))
-				end = x.published().MaxFrame
 				time.Sleep(paceStep)
 			}
-			due, st := walformat.FrameNo(x.restartDue.Load()), x.Stats()
-			if stays {
-				if due != 0 || x.notDue.Load() < 41+30+threshold || st.Checkpoints != 1 {
-					t.Errorf("beside a reader: due at %d, not before %d of %d frames, %d checkpoints", due, x.notDue.Load(), end, st.Checkpoints)
+			due, notDue, st := x.restartDue.Load(), x.notDue.Load(), x.Stats()
+			left := st.Published.MaxFrame - st.Published.NBackfill
+			switch c.age {
+			case 0:
+				if due != threshold || left > x.atOnce(threshold)+1 || st.Checkpoints < 3 {
+					t.Errorf("%s: due at %d, %d frames are left by %d checkpoints", c.name, due, left, st.Checkpoints)
 				}
-				return
-			}
-			if due != threshold || st.Published.MaxFrame-st.Published.NBackfill > x.atOnce(threshold)+1 || st.Checkpoints < 3 {
-				t.Errorf("due at %d, %d of %d frames are backfilled by %d checkpoints", due, st.Published.NBackfill, end, st.Checkpoints)
-			}
-			x.grow(1, 4)
-			if st := x.Stats(); st.Restarts != 1 || st.Published.MaxFrame != 1 {
-				t.Errorf("%d restarts, the log has %d frames", st.Restarts, st.Published.MaxFrame)
+				x.grow(1, 4)
+				if st := x.Stats(); st.Restarts != 1 || st.Published.MaxFrame != 1 {
+					t.Errorf("%s: %d restarts, the log has %d frames", c.name, st.Restarts, st.Published.MaxFrame)
+				}
+			case 1:
+				if due != threshold || left < 30 || st.Checkpoints != 1 {
+					t.Errorf("%s: due at %d, %d frames are left by %d checkpoints", c.name, due, left, st.Checkpoints)
+				}
+			default:
+				if due != 0 || notDue < 41+30+threshold || st.Checkpoints != 1 {
+					t.Errorf("%s: due at %d, not before %d, %d checkpoints", c.name, due, notDue, st.Checkpoints)
+				}
 			}
 		})
 	}

@@ -194,16 +194,18 @@ func (s *sideIndex) save(l *Log, readers []coord.DetachedReader, pages []walform
 	return err
 }
 
-// sideBudget is how many bytes the side file may have.
+// sideBudget is how many bytes the side file may have. Without a limit that is one
+// image of each page for each reader: with less, readers on several snapshots
+// could fill it, and the log would grow without bound.
 func (l *Log) sideBudget(readers []coord.DetachedReader) int64 {
 	if b := l.limits.Load().SideBytes; b > 0 {
 		return b
 	}
-	var last walformat.PageNo
+	var all int64
 	for _, r := range readers {
-		last = max(last, r.Pages)
+		all += int64(r.Pages)
 	}
-	return int64(last) * int64(l.PageSize())
+	return all * int64(l.PageSize())
 }
 
 // begin takes n places in the file, which stays from now on until end.
