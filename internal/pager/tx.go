@@ -273,7 +273,7 @@ func (t *Tx) fetch(n walformat.PageNo, f walformat.FrameNo, dst []byte) error {
 		f = 0 // it is in the database file, whatever frame it was in
 	}
 	err := log.ReadPage(t.st, f, n, dst)
-	if v, ok := t.reader.Detached(); ok {
+	if v, ok := t.reader.DetachedAfter(); ok {
 		return log.ReadDetached(v, n, dst)
 	}
 	return err
