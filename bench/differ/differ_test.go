@@ -111,7 +111,9 @@ func (y tally) String() string {
 func (y tally) checkSeen(t *testing.T) {
 	for _, what := range []string{
 		"exec: ok", "exec: code 1", "exec: code 5", "exec: code 517", "exec: code 275", "exec: code 787", "exec: code 1299", "exec: code 1555",
-		"exec: code 1811", "exec: code 2067", "query: ok", "prepared: ok", "start: ok", "next: ok", "quietly: ok", "copies: ok", "exchange: ok", "take over: ok",
+		"exec: code 1811", "exec: code 2067", "query: ok", "prepared: ok", "start: ok", "next: ok", "quietly: busy 0, all true", "cancel: interrupted",
+		"interrupt: interrupted", "interrupt: ok", "beside: busy 0, all true", "beside: busy 0, log 0, copied 0", "beside: busy 1, a writer",
+		"beside: busy 1, all true", "beside: busy 1, all false", "copies: ok", "exchange: ok", "take over: ok",
 	} {
 		if y[what] == 0 {
 			t.Errorf("no step had the outcome %q", what)
@@ -256,10 +258,21 @@ func (r *pair) do(st step, all tally) (d *difference, err error) {
 		return r.takeOver()
 	}
 	var said [2]string
-	for i, s := range r.sides {
-		if said[i], err = s.do(st); err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", s.engine, st, err)
+	switch st.kind {
+	case interrupt:
+		said = r.interruptBoth(st)
+	case beside:
+		said, err = r.besideBoth(st)
+	default:
+		for i, s := range r.sides {
+			if said[i], err = s.do(st); err != nil {
+				err = fmt.Errorf("%s: %s: %w", s.engine, st, err)
+				break
+			}
 		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	if said[0] != said[1] {
 		k := known(st, said[0], said[1])
@@ -271,7 +284,12 @@ func (r *pair) do(st step, all tally) (d *difference, err error) {
 			return nil, errKnown
 		}
 	}
-	all[kindNames[st.kind]+": "+outcome(said[0])]++
+	if st.kind == beside { // the rest are rows of queries
+		short, _, _ := strings.Cut(said[0], ";")
+		all[kindNames[st.kind]+": "+short]++
+	} else {
+		all[kindNames[st.kind]+": "+outcome(said[0])]++
+	}
 	if busy(said[0]) {
 		for _, s := range r.sides {
 			s.conns[st.conn].quiet()
@@ -282,6 +300,9 @@ func (r *pair) do(st step, all tally) (d *difference, err error) {
 
 // outcome is the result code at the end of what a step said.
 func outcome(said string) string {
+	if said == interrupted {
+		return said
+	}
 	if at := strings.LastIndex(said, "code "); at >= 0 {
 		return said[at:]
 	}
@@ -314,6 +335,8 @@ func (s *side) do(st step) (string, error) {
 		return c.closeRows(st.n), nil
 	case attach:
 		return c.exec("ATTACH '" + s.path + "b' AS b"), nil
+	case cancel:
+		return c.cancel(st.n), nil
 	case version:
 		return c.dataVersion(), nil
 	case checkpoint:
