@@ -111,9 +111,9 @@ func (y tally) String() string {
 func (y tally) checkSeen(t *testing.T) {
 	for _, what := range []string{
 		"exec: ok", "exec: code 1", "exec: code 5", "exec: code 517", "exec: code 275", "exec: code 787", "exec: code 1299", "exec: code 1555",
-		"exec: code 1811", "exec: code 2067", "query: ok", "prepared: ok", "start: ok", "next: ok", "quietly: busy 0, all true", "cancel: interrupted",
+		"exec: code 1811", "exec: code 2067", "query: ok", "prepared: ok", "start: ok", "next: ok", "quietly: ok", "cancel: interrupted",
 		"interrupt: interrupted", "interrupt: ok", "beside: busy 0, all true", "beside: busy 0, log 0, copied 0", "beside: busy 1, a writer",
-		"beside: busy 1, all true", "beside: busy 1, all false", "copies: ok", "exchange: ok", "take over: ok",
+		"beside: busy 1, all true", "beside: busy 1, all false", "pages: free", "pages: pointer maps", "pages: equal", "copies: ok", "exchange: ok", "take over: ok",
 	} {
 		if y[what] == 0 {
 			t.Errorf("no step had the outcome %q", what)
@@ -253,7 +253,7 @@ func (r *pair) do(st step, all tally) (d *difference, err error) {
 	case copies:
 		return r.compareCopies()
 	case exchange:
-		return r.swap()
+		return r.swap(all)
 	case takeover:
 		return r.takeOver()
 	}

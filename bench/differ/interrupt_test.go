@@ -107,18 +107,23 @@ func untilInterrupted(c *sqlite3.SQLiteConn) error {
 	}
 }
 
-// work has some thousand instructions.
-const work = "(WITH RECURSIVE z(j) AS (SELECT 1 UNION ALL SELECT j+1 FROM z WHERE j < 900) SELECT count(*) FROM z)"
+// much work has some thousand instructions.
+const much, little = "900", "1"
+
+// halted is NULL in all rows; it calls halt(). Much work or little, its text has
+// one shape: SQLite deletes in another way where a condition has a subquery, which
+// shows in the unused bytes of pages.
+const halted = "CASE WHEN halt() THEN nullif(0, 0 * (WITH RECURSIVE z(j) AS (SELECT 1 UNION ALL SELECT j+1 FROM z WHERE j < $B) SELECT count(*) FROM z)) END"
 
 // interruptAt runs the step's statement, which its context ends at the step's
 // call of halt(), if it has so many. What the connection had open is closed then:
 // C SQLite goes on interrupting until all is, Walnut does not.
-func (s *side) interruptAt(st step, after int, with string) string {
+func (s *side) interruptAt(st step, after int, work string) string {
 	c := s.conns[st.conn]
 	ctx, cancel := context.WithCancel(background)
 	defer cancel()
 	s.halter = halter{after: after, cancel: cancel}
-	_, err := c.ExecContext(ctx, strings.ReplaceAll(st.text, "$B", with))
+	_, err := c.ExecContext(ctx, strings.ReplaceAll(st.text, "$B", work))
 	s.halter = halter{}
 	for len(c.rows) > 0 {
 		c.closeRows(0)
@@ -130,21 +135,18 @@ func (s *side) interruptAt(st step, after int, with string) string {
 func (p *pair) interruptBoth(st step) (said [2]string) {
 	if !st.late {
 		for i, s := range p.sides {
-			said[i] = s.interruptAt(st, st.n, work)
+			said[i] = s.interruptAt(st, st.n, much)
 		}
 		return said
 	}
-	said[0] = p.sides[0].interruptAt(st, st.n, "1")
+	said[0] = p.sides[0].interruptAt(st, st.n, little)
 	after := 0
 	if said[0] == interrupted {
 		after = st.n
 	}
-	said[1] = p.sides[1].interruptAt(st, after, work)
+	said[1] = p.sides[1].interruptAt(st, after, much)
 	return said
 }
-
-// halted is NULL in all rows; it calls halt().
-const halted = "CASE WHEN halt() THEN nullif($B, $B) END"
 
 // drawInterrupt draws a statement that may be interrupted, and where.
 func (p *plan) drawInterrupt(rng *rand.Rand, s step, one table) step {
