@@ -189,7 +189,9 @@ func TestBeside(t *testing.T) {
 	both(cp("FULL"), "busy 1, all false; 1 0: [4];")
 	do(step{kind: execute, conn: 2, text: "BEGIN IMMEDIATE"})
 	both(cp("TRUNCATE"), "busy 1, a writer; 1 0: [5];")
+	both(cp("FULL"), "apart; 1 0: [6];")
 	do(step{kind: execute, conn: 2, text: "ROLLBACK"})
+	r.apart = false
 	r.sides[0].conns[1].closeRows(0)
 	if said, err := r.besideBoth(cp("TRUNCATE")); err != nil || said[0] == said[1] {
 		t.Errorf("one side has no reader, and both say %q, %v", said, err)

@@ -42,6 +42,7 @@ type conn struct {
 	n       int
 	kept    map[string]*sql.Stmt
 	version int64
+	moved   bool // it may have committed while it had a query open
 }
 
 var background = context.Background()
