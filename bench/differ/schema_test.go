@@ -66,7 +66,12 @@ func invent(rng *rand.Rand) (create []string, tables []table) {
 		if !strings.Contains(create[len(create)-1], "(id, c0)") { // a key of its own
 			parents[prefix] = t.bare()
 		}
-		create = append(create, t.indexes(rng)...)
+		indexes := t.indexes(rng)
+		if len(indexes) == 0 && !t.rowid {
+			// See the package comment on REPLACE.
+			indexes = append(indexes, fmt.Sprintf("CREATE INDEX %si%s_only ON %s(c0)", prefix, t.bare(), t.bare()))
+		}
+		create = append(create, indexes...)
 	}
 	for _, t := range tables {
 		create = append(create, t.triggers(rng, tables)...)

@@ -116,6 +116,7 @@ var setup = []string{
 	"CREATE TABLE wr(a TEXT, b INT, c GENERATED ALWAYS AS (b * 2) STORED, PRIMARY KEY (a, b)) WITHOUT ROWID",
 	"CREATE TABLE child(id INTEGER PRIMARY KEY, p REFERENCES t(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED)",
 	"CREATE TABLE audit(n INTEGER PRIMARY KEY, what TEXT)",
+	"CREATE INDEX wr_only ON wr(b)", // see the package comment on REPLACE
 	"CREATE INDEX part ON t(v) WHERE v > 10",
 	"CREATE INDEX expr ON t(length(w))",
 	"CREATE TRIGGER ins AFTER INSERT ON t WHEN new.id % 4 = 0 BEGIN INSERT INTO audit(what) VALUES ('t ' || new.id); END",
