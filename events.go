@@ -30,7 +30,8 @@ const (
 	// EventDetach: a reader was detached. Label, SQL, CommitSeq and Frames of its
 	// snapshot, Duration is its age.
 	EventDetach = wal.EventDetach
-	// EventLimit: a transaction larger than the limit was committed. Frames.
+	// EventLimit: a transaction larger than the limit was committed. Label, SQL,
+	// CommitSeq, Frames.
 	EventLimit = wal.EventLimit
 	// EventSlowSync: a sync took longer than Options.SlowSync. Duration;
 	// Database: of the database file, else of the log.

@@ -37,7 +37,8 @@ const (
 	// EventDetach: a reader was detached. Who, Seq and Frames of its snapshot,
 	// Duration is its age.
 	EventDetach
-	// EventLimit: a transaction larger than the limit was accepted. Frames.
+	// EventLimit: a transaction larger than the limit was accepted. Who, Seq,
+	// Frames.
 	EventLimit
 	// EventSlowSync: a sync took longer than the subscriber's threshold.
 	// Database says of which file, Duration.

@@ -257,10 +257,12 @@ func (l *Log) detachStayers() bool {
 // ReaderLeft is called when a detached reader has ended.
 func (l *Log) ReaderLeft() { l.side.prune(l) }
 
-// tooLarge tells of a transaction that alone is larger than the limit.
-func (l *Log) tooLarge(c *commit) {
+// tooLarge tells of a transaction that alone is larger than the limit, and whose it
+// is. REQUIRES the writer's place.
+func (w *Writer) tooLarge() {
+	l, c := w.log, &w.commit
 	if limit := l.limitFrames(); limit > 0 && c.end-c.first >= limit {
-		l.emit(Event{Kind: EventLimit, Seq: c.seq, Frames: c.end - c.first + 1})
+		l.emit(Event{Kind: EventLimit, Who: *w.who, Seq: c.seq, Frames: c.end - c.first + 1})
 	}
 }
 

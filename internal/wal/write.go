@@ -44,6 +44,8 @@ type Writer struct {
 	Base *coord.State
 	// base is where Base points.
 	base coord.State
+	// who says whose it is. It points into the request that the Writer lies in.
+	who *coord.Who
 	// spill is what the transaction has in the log already.
 	spill spill
 	// commit is what Commit enters into the log's lists.
@@ -136,7 +138,7 @@ func (r *WriterRequest) Begin() (*Writer, error) {
 	}
 	w := &r.w
 	if err == nil {
-		w.log, w.Base, w.spill = l, &w.base, spill{}
+		w.log, w.Base, w.who, w.spill = l, &w.base, &r.claim.Who, spill{}
 		w.base, err = l.base()
 	}
 	if err != nil {
