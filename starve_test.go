@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -43,7 +44,8 @@ func content(n, k int) []byte {
 type world struct {
 	t     *testing.T
 	db    *walnut.DB
-	state map[int]int // page: the write that it holds
+	ctx   context.Context // of what it writes
+	state map[int]int     // page: the write that it holds
 	size  int
 	k     int
 	rng   *rand.Rand
@@ -60,7 +62,7 @@ func newWorld(t *testing.T, o *walnut.Options, pages int) *world {
 			t.Error(err)
 		}
 	})
-	w := &world{t: t, db: db, state: map[int]int{}, size: 1, rng: rand.New(rand.NewPCG(1, 2))}
+	w := &world{t: t, db: db, ctx: context.Background(), state: map[int]int{}, size: 1, rng: rand.New(rand.NewPCG(1, 2))}
 	list := make([]int, 0, pages)
 	for n := 2; n <= pages; n++ {
 		list = append(list, n)
@@ -73,7 +75,7 @@ func newWorld(t *testing.T, o *walnut.Options, pages int) *world {
 func (w *world) write(pages ...int) {
 	w.t.Helper()
 	w.k++
-	err := w.db.Update(context.Background(), func(tx *walnut.Tx) error {
+	err := w.db.Update(w.ctx, func(tx *walnut.Tx) error {
 		for _, n := range pages {
 			p, err := tx.Write(walnut.PageNo(n))
 			if err != nil {
@@ -567,21 +569,34 @@ func TestForbiddenActions(t *testing.T) {
 }
 
 // TestLargeTransactionExceeds: one transaction larger than the limit is committed,
-// and somebody is told.
+// and somebody is told, and whose it was.
 func TestLargeTransactionExceeds(t *testing.T) {
 	o := small()
+	var out lines
 	told := make(chan walnut.Event, 10)
+	o.Logger = slog.New(slog.NewTextHandler(&out, nil))
 	o.OnEvent = func(e walnut.Event) {
 		if e.Kind == walnut.EventLimit {
 			told <- e
 		}
 	}
 	w := newWorld(t, o, 200) // more than the limit
-	if e := <-told; e.Frames < 199 {
+	if e := <-told; e.Frames < 199 || e.Label != "" {
 		t.Errorf("%+v", e)
 	}
 	w.random(3)
 	if st := w.db.Stats(); st.LogFrames > st.LimitFrames {
 		t.Errorf("the log has %d frames after the next one", st.LogFrames)
+	}
+	w.ctx = walnut.WithLabel(context.Background(), "the import")
+	w.random(100)
+	if e := <-told; e.Label != "the import" || e.Frames < 100 || e.CommitSeq == 0 {
+		t.Errorf("%+v", e)
+	}
+	if err := w.db.Close(); err != nil { // which waits for the Logger
+		t.Fatal(err)
+	}
+	if out.with("one transaction is larger than MaxLogSize") != 2 || out.with(`label="the import" frames=1`) != 1 {
+		t.Errorf("the Logger says:\n%s", out.out.String())
 	}
 }
