@@ -1,37 +1,17 @@
 package main
 
 // This file is "walnut doctor": what a database and its surroundings look like
-// from outside, in sentences, each with what to do.
+// from outside, in sentences, each with what to do. Package atrest looks.
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/walnutdb/walnut/cmd/walnut/internal/atrest"
 	"github.com/walnutdb/walnut/disk"
-	"github.com/walnutdb/walnut/internal/walformat"
 )
-
-// How serious a piece of advice is.
-const (
-	isFine    = "ok"
-	isNote    = "note"
-	isWarning = "warning"
-	isProblem = "problem"
-	isDamaged = "damage"
-)
-
-// advice is one thing that was found, and what to do.
-type advice struct {
-	Level string `json:"level"`
-	Topic string `json:"topic"`
-	Text  string `json:"text"`
-	Todo  string `json:"todo,omitempty"`
-}
 
 func newDoctor() *cobra.Command {
 	var asJSON bool
@@ -54,7 +34,7 @@ Exit status: 0 whatever is found, 1 if it cannot be looked at, 2 if there is dam
 		Args: needOneFile,
 		RunE: func(c *cobra.Command, args []string) error {
 			bar := newProgress(c.ErrOrStderr(), "reading the log")
-			list, err := examineFile(args[0], bar.set)
+			list, err := atrest.Examine(disk.OS(), args[0], bar.set)
 			bar.close()
 			if err != nil {
 				return err
@@ -66,7 +46,7 @@ Exit status: 0 whatever is found, 1 if it cannot be looked at, 2 if there is dam
 	return c
 }
 
-func writeAdvice(out io.Writer, list []advice, asJSON bool) error {
+func writeAdvice(out io.Writer, list []atrest.Advice, asJSON bool) error {
 	var err error
 	if asJSON {
 		err = writeJSON(out, list)
@@ -84,63 +64,9 @@ func writeAdvice(out io.Writer, list []advice, asJSON bool) error {
 		return err
 	}
 	for _, a := range list {
-		if a.Level == isDamaged {
+		if a.Level == atrest.Damaged {
 			return statusError(exitDamage)
 		}
 	}
 	return nil
-}
-
-// patient is what the doctor looks at.
-type patient struct {
-	given, name string
-	p           *pair
-	info        *infoReport
-	live        map[walformat.PageNo]walformat.FrameNo
-	changed     bool // each time it was read
-	inUse       bool // a process has a lock on the database
-	list        []advice
-}
-
-func (x *patient) say(level, topic, text, todo string) {
-	x.list = append(x.list, advice{level, topic, text, todo})
-}
-
-// examineFile looks at a file from all sides.
-func examineFile(file string, progress func(done, total int64)) ([]advice, error) {
-	name, err := disk.OS().Resolve(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	live := map[walformat.PageNo]walformat.FrameNo{}
-	p, changed, err := inspectPair(file, live, progress)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, logErr := disk.OS().Stat(name + "-wal"); logErr == nil {
-			return orphanAdvice(filepath.Base(name)), nil
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	x := &patient{given: file, name: name, p: p, info: p.report(), live: live, changed: changed}
-	if changed {
-		x.info.Damage = nil // what is read in pieces proves nothing
-		x.say(isNote, "use", "The files changed each time they were read: somebody is writing. What follows may not fit together.", "")
-	}
-	for _, look := range []func(*patient) error{(*patient).damage, (*patient).mode, (*patient).log, (*patient).pages,
-		(*patient).locks, (*patient).names, (*patient).leftovers, (*patient).rights, (*patient).fileSystem} {
-		if err := look(x); err != nil {
-			return nil, err
-		}
-	}
-	x.say(isNote, "sync level", "The files do not tell at which level commits are synced: FULL is Walnut's default, and on disk when a commit returns.",
-		"look at PRAGMA synchronous, _pragma=synchronous(…) in the data source name, or Options.Sync in the program")
-	return x.list, nil
-}
-
-// orphanAdvice is all there is to say of a log without its database. It is
-// damage: Walnut refuses to make a new database beside it.
-func orphanAdvice(base string) []advice {
-	return []advice{{isDamaged, "database file", "There is a log, and no database file: what the log holds belongs to a database that is not here.",
-		"put the database file back that belongs to " + base + "-wal, or move the log away, which gives up what it holds; `walnut frames " + shellWord(base) + "` lists that"}}
 }

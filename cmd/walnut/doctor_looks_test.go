@@ -12,20 +12,21 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/walnutdb/walnut/cmd/walnut/internal/atrest"
 	"github.com/walnutdb/walnut/disk"
 )
 
 // says fails unless the doctor says text of db, with that level.
 func says(t *testing.T, db, level, text string) {
 	t.Helper()
-	list, err := examineFile(db, func(int64, int64) {})
+	list, err := atrest.Examine(disk.OS(), db, func(int64, int64) {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	hasAdvice(t, list, level, text)
 }
 
-func hasAdvice(t *testing.T, list []advice, level, text string) {
+func hasAdvice(t *testing.T, list []atrest.Advice, level, text string) {
 	t.Helper()
 	for _, a := range list {
 		if a.Level == level && strings.Contains(a.Text, text) {
@@ -72,13 +73,13 @@ func TestDoctorCopied(t *testing.T) {
 		log.add(3, 3).add(2, 3)
 	}
 	write(t, db+"-wal", log.b)
-	says(t, db, isNote, "Of the pages in the log, 2 of 2 are not in the database file yet")
+	says(t, db, atrest.Note, "Of the pages in the log, 2 of 2 are not in the database file yet")
 	file := testPage1(4096, 3)
 	file = append(file, []byte(strings.Repeat("\x02", 4096))...)
 	write(t, db, append(file, make([]byte, 4096)...))
-	says(t, db, isNote, "Of the pages in the log, 1 of 2 are")
+	says(t, db, atrest.Note, "Of the pages in the log, 1 of 2 are")
 	write(t, db, append(file, []byte(strings.Repeat("\x03", 4096))...))
-	says(t, db, isNote, "is in the database file too, and yet the log goes on. It was begun anew before: its checkpoint sequence is 5.")
+	says(t, db, atrest.Note, "is in the database file too, and yet the log goes on. It was begun anew before: its checkpoint sequence is 5.")
 }
 
 func TestDoctorOrphanLog(t *testing.T) {
@@ -95,10 +96,10 @@ func TestDoctorOrphanLog(t *testing.T) {
 func TestDoctorJournal(t *testing.T) {
 	db := emptyWAL(t)
 	write(t, db+"-journal", []byte("\xd9\xd5\x05\xf9"))
-	says(t, db, isProblem, "ErrHotJournal")
+	says(t, db, atrest.Problem, "ErrHotJournal")
 	for _, none := range []string{"", "\x00\x00"} {
 		write(t, db+"-journal", []byte(none))
-		says(t, db, isFine, "nothing to roll back")
+		says(t, db, atrest.Fine, "nothing to roll back")
 	}
 }
 
@@ -107,7 +108,7 @@ func TestDoctorFreePages(t *testing.T) {
 	page1 := testPage1(4096, 1000)
 	page1[38], page1[39] = 2, 0 // 512 pages
 	write(t, db, append(page1, make([]byte, 999*4096)...))
-	says(t, db, isNote, "512 of 1,000 pages are free")
+	says(t, db, atrest.Note, "512 of 1,000 pages are free")
 }
 
 // TestDoctorNamesHolders: the process of a C SQLite is named, in both modes; that
@@ -119,7 +120,7 @@ func TestDoctorNamesHolders(t *testing.T) {
 	t.Run("walnut", func(t *testing.T) {
 		db := filepath.Join(t.TempDir(), "a.db")
 		holdElsewhere(t, db, "CREATE TABLE x(a);")
-		says(t, db, isNote, "Another process has the database open")
+		says(t, db, atrest.Note, "Another process has the database open")
 	})
 	for mode, statements := range map[string]string{
 		"wal":    "PRAGMA journal_mode=wal; CREATE TABLE x(a);",
@@ -130,55 +131,20 @@ func TestDoctorNamesHolders(t *testing.T) {
 			cmd := exec.Command(sqlite3Command(t), db)
 			hold(t, cmd, statements)
 			process := "rocess " + strconv.Itoa(cmd.Process.Pid)
-			says(t, db, isNote, process+" has the database open")
+			says(t, db, atrest.Note, process+" has the database open")
 			if mode == "wal" {
-				says(t, db, isNote, "a.db-shm is there, and p"+process+" has it")
+				says(t, db, atrest.Note, "a.db-shm is there, and p"+process+" has it")
 			} else {
-				says(t, db, isNote, "writes in rollback mode")
+				says(t, db, atrest.Note, "writes in rollback mode")
 			}
 		})
 	}
 	t.Run("nobody", func(t *testing.T) {
 		db := emptyWAL(t)
 		write(t, db+"-shm", []byte("x"))
-		says(t, db, isNote, "nobody has it")
-		says(t, db, isFine, "No other process has a lock")
+		says(t, db, atrest.Note, "nobody has it")
+		says(t, db, atrest.Fine, "No other process has a lock")
 	})
-}
-
-func TestDoctorFileSystems(t *testing.T) {
-	for text, k := range map[string]disk.Kind{
-		isNote + " cannot be told":                   {},
-		isWarning + " when the machine stops":        {Name: "tmpfs", Volatile: true},
-		isWarning + " over a network":                {Name: "NFS", Network: true},
-		isNote + " passes syncs on":                  {Name: "overlay", Layered: true},
-		isFine + " lies on ext4":                     {Name: "ext4", BlockSize: 4096},
-		isNote + " no multiple of a page nor a part": {Name: "ext4", BlockSize: 6000},
-	} {
-		x := &patient{info: &infoReport{PageSize: 4096}}
-		x.kind(k)
-		level, text, _ := strings.Cut(text, " ")
-		hasAdvice(t, x.list, level, text)
-	}
-}
-
-func TestDoctorOwners(t *testing.T) {
-	for _, c := range []struct {
-		db, log, me int
-		level, text string
-	}{
-		{1, 2, 1, isWarning, "database file belongs to user 1 and the log to user 2"},
-		{5, 5, 0, isNote, "belongs to user 5, and this is user 0"},
-		{5, 5, 5, "", ""}, {-1, -1, -1, "", ""},
-	} {
-		x := &patient{}
-		x.owners(c.db, c.log, c.me)
-		if c.level != "" {
-			hasAdvice(t, x.list, c.level, c.text)
-		} else if len(x.list) != 0 {
-			t.Errorf("%+v: %+v", c, x.list)
-		}
-	}
 }
 
 func TestDoctorRights(t *testing.T) {
@@ -194,20 +160,9 @@ func TestDoctorRights(t *testing.T) {
 		if err := os.Chmod(f.name, f.mode); err != nil {
 			t.Fatal(err)
 		}
-		says(t, db, isProblem, "may not write to "+f.what)
+		says(t, db, atrest.Problem, "may not write to "+f.what)
 		if err := os.Chmod(f.name, 0o700); err != nil {
 			t.Fatal(err)
-		}
-	}
-}
-
-// TestShellWord: a name in a command that is to be copied is a name only.
-func TestShellWord(t *testing.T) {
-	for in, want := range map[string]string{
-		"a.db": "a.db", "-rf": "./-rf", "a b": "'a b'", "a'b": `'a'\''b'`, "$(x);`y`": "'$(x);`y`'", "-a b": "'./-a b'",
-	} {
-		if got := shellWord(in); got != want {
-			t.Errorf("%q: %s, want %s", in, got, want)
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	engine "github.com/walnutdb/walnut"
+	"github.com/walnutdb/walnut/cmd/walnut/internal/atrest"
+	"github.com/walnutdb/walnut/disk"
 )
 
 // sick is a database in a directory of its own, which make changes.
@@ -69,18 +71,18 @@ func TestDoctor(t *testing.T) {
 		text   string
 		status int
 	}{
-		"fine":       {func(*testing.T, string) {}, "", isFine, "everything is in the database file", 0},
-		"shm":        {func(t *testing.T, db string) { writeFile(t, db+"-shm", []byte("x")) }, "", isNote, "a.db-shm is there", 0},
-		"side":       {func(t *testing.T, db string) { writeFile(t, db+"-walnut-side", nil) }, "", isNote, "its side file", 0},
-		"part":       {func(t *testing.T, db string) { writeFile(t, db+".part", nil) }, "", isNote, "backup to this name", 0},
-		"journal":    {func(t *testing.T, db string) { writeFile(t, db+"-journal", []byte("x")) }, "", isProblem, "a.db-journal is there", 0},
-		"hard link":  {func(t *testing.T, db string) { link(t, os.Link, db) }, "", isProblem, "2 names (hard links)", 0},
-		"symlink":    {func(t *testing.T, db string) { link(t, os.Symlink, db) }, "b.db", isNote, "is a symbolic link to", 0},
-		"in use":     {use, "", isNote, "has the database open", 0},
-		"old log":    {func(t *testing.T, db string) { grown(t, db, 5000) }, "copy.db", isWarning, "most of it was overwritten again", 0},
-		"roomy log":  {func(t *testing.T, db string) { grown(t, db, 3); stretch(t, db) }, "copy.db", isNote, "an earlier generation has left", 0},
-		"small page": {func(t *testing.T, db string) { small(t, db) }, "small.db", isNote, "Pages have 512 bytes", 0},
-		"damage":     {func(t *testing.T, db string) { writeFile(t, db, []byte(strings.Repeat("no database ", 500))) }, "", isDamaged, "", exitDamage},
+		"fine":       {func(*testing.T, string) {}, "", atrest.Fine, "everything is in the database file", 0},
+		"shm":        {func(t *testing.T, db string) { writeFile(t, db+"-shm", []byte("x")) }, "", atrest.Note, "a.db-shm is there", 0},
+		"side":       {func(t *testing.T, db string) { writeFile(t, db+"-walnut-side", nil) }, "", atrest.Note, "its side file", 0},
+		"part":       {func(t *testing.T, db string) { writeFile(t, db+".part", nil) }, "", atrest.Note, "backup to this name", 0},
+		"journal":    {func(t *testing.T, db string) { writeFile(t, db+"-journal", []byte("x")) }, "", atrest.Problem, "a.db-journal is there", 0},
+		"hard link":  {func(t *testing.T, db string) { link(t, os.Link, db) }, "", atrest.Problem, "2 names (hard links)", 0},
+		"symlink":    {func(t *testing.T, db string) { link(t, os.Symlink, db) }, "b.db", atrest.Note, "is a symbolic link to", 0},
+		"in use":     {use, "", atrest.Note, "has the database open", 0},
+		"old log":    {func(t *testing.T, db string) { grown(t, db, 5000) }, "copy.db", atrest.Warning, "most of it was overwritten again", 0},
+		"roomy log":  {func(t *testing.T, db string) { grown(t, db, 3); stretch(t, db) }, "copy.db", atrest.Note, "an earlier generation has left", 0},
+		"small page": {func(t *testing.T, db string) { small(t, db) }, "small.db", atrest.Note, "Pages have 512 bytes", 0},
+		"damage":     {func(t *testing.T, db string) { writeFile(t, db, []byte(strings.Repeat("no database ", 500))) }, "", atrest.Damaged, "", exitDamage},
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := sick(t, x.make)
@@ -92,14 +94,14 @@ func TestDoctor(t *testing.T) {
 			if o.status != x.status {
 				t.Fatalf("status %d\n%s%s", o.status, o.out, o.err)
 			}
-			var list []advice
+			var list []atrest.Advice
 			if err := json.Unmarshal([]byte(o.out), &list); err != nil {
 				t.Fatal(err)
 			}
 			found := false
 			for _, a := range list {
 				found = found || a.Level == x.level && strings.Contains(a.Text, x.text)
-				if a.Level != isFine && a.Level != isNote && a.Todo == "" {
+				if a.Level != atrest.Fine && a.Level != atrest.Note && a.Todo == "" {
 					t.Errorf("nothing to do: %+v", a)
 				}
 			}
@@ -160,7 +162,7 @@ func small(t *testing.T, db string) {
 // falling over.
 func TestDoctorOnFixtures(t *testing.T) {
 	eachFixture(t, func(t *testing.T, name, db string, _ *expected) {
-		if list, err := examineFile(db, func(int64, int64) {}); err == nil && len(list) == 0 {
+		if list, err := atrest.Examine(disk.OS(), db, func(int64, int64) {}); err == nil && len(list) == 0 {
 			t.Errorf("%s: nothing is said", name)
 		}
 	})

@@ -1,7 +1,7 @@
 package main
 
 // This file is the command "walnut frames": the log frame by frame. Like
-// "walnut info" it only looks. frames_read.go reads.
+// "walnut info" it only looks. Package atrest reads.
 
 import (
 	"bufio"
@@ -13,31 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/walnutdb/walnut/internal/walformat"
-)
-
-// frameRow is a line of the command, and its JSON: a contract, see its help.
-type frameRow struct {
-	Frame       walformat.FrameNo `json:"frame"`
-	LastFrame   walformat.FrameNo `json:"last_frame,omitempty"` // of a run of zeros
-	Offset      int64             `json:"offset"`
-	Page        walformat.PageNo  `json:"page"`
-	Commit      uint32            `json:"commit"`
-	Transaction *int              `json:"transaction"` // nil behind the last commit
-	Verdict     string            `json:"verdict"`
-	Detail      string            `json:"detail,omitempty"`
-}
-
-// The verdicts.
-const (
-	verdictValid    = "valid"
-	verdictZeros    = "zeros"
-	verdictOld      = "old generation"
-	verdictForeign  = "other salts"
-	verdictPageZero = "page 0"
-	verdictChecksum = "checksum"
-	verdictShort    = "short"
-	verdictAfter    = "after an invalid frame"
+	"github.com/walnutdb/walnut/cmd/walnut/internal/atrest"
+	"github.com/walnutdb/walnut/disk"
 )
 
 func newFrames() *cobra.Command {
@@ -85,13 +62,13 @@ and has no log, 2 damage found, in the sense of "walnut info".`,
 
 // runFrames is the command.
 func runFrames(file string, asJSON bool, out, errOut io.Writer) error {
-	p, err := openForFrames(file)
+	p, err := atrest.OpenForFrames(disk.OS(), file)
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	if p.log == nil {
-		if _, err := walformat.ParseDBHeader(p.stamp.db); err != nil && p.stamp.dbSize >= 2 {
+	defer p.Close()
+	if p.Log == nil {
+		if err := p.NotDatabase(); err != nil {
 			return fmt.Errorf("%s: no database, and without a log: %w", file, err)
 		}
 		_, err := fmt.Fprintf(errOut, "walnut: %s: there is no log\n", file)
@@ -99,10 +76,10 @@ func runFrames(file string, asJSON bool, out, errOut io.Writer) error {
 	}
 	bar := newProgress(errOut, "reading the log")
 	defer bar.close()
-	if err := p.read(bar.set); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := p.Read(bar.set); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	} else if err != nil {
-		p.changed = true
+		p.Changed = true
 	}
 	progress := bar.set
 	if isTerminal(out) {
@@ -110,75 +87,72 @@ func runFrames(file string, asJSON bool, out, errOut io.Writer) error {
 		progress = func(done, total int64) {} // the lines show how far it is
 	}
 	b := bufio.NewWriter(out)
-	if err := p.list(newFrameWriter(b, asJSON, isTerminal(out)), progress); err != nil {
+	if err := p.List(newFrameWriter(b, asJSON, isTerminal(out)), progress); err != nil {
 		return err
 	}
-	return p.concludeFrames(file, asJSON, b, errOut)
+	return concludeFrames(p, file, asJSON, b, errOut)
 }
 
 // concludeFrames says what is to be said after the frames.
-func (p *pair) concludeFrames(file string, asJSON bool, out *bufio.Writer, errOut io.Writer) error {
-	if !p.changed {
-		moved, err := p.moved()
+func concludeFrames(p *atrest.Pair, file string, asJSON bool, out *bufio.Writer, errOut io.Writer) error {
+	if !p.Changed {
+		moved, err := p.Moved()
 		if err != nil {
 			return err
 		}
-		p.changed = moved
+		p.Changed = moved
 	}
-	if p.changed && asJSON {
+	if p.Changed && asJSON {
 		out.WriteString(`{"changed_while_reading":true}` + "\n")
 	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	if p.changed {
+	if p.Changed {
 		fmt.Fprintf(errOut, "walnut: %s: changed while reading: in use by others; the frames may not fit together\n", file)
 		return nil // what is read in pieces proves nothing
 	}
-	found := p.logDamage()
-	if p.db != nil {
-		found = p.damage(walformat.ParseDBHeader(p.page1))
-	}
+	found := p.Damage()
 	for _, f := range found {
-		fmt.Fprintf(errOut, "walnut: damage: %s\n", f.what)
+		fmt.Fprintf(errOut, "walnut: damage: %s\n", f.What)
 	}
-	switch {
+	switch why := p.LogEmpty(); {
 	case len(found) > 0:
 		return statusError(exitDamage)
-	case p.orphan:
+	case p.Orphan:
 		fmt.Fprintf(errOut, "walnut: %s: there is a log, and no database file\n", file)
-	case !p.scan.HasHeader:
-		fmt.Fprintf(errOut, "walnut: %s: the log has no frames: %s\n", file, p.scan.StopReason)
+	case why != "":
+		fmt.Fprintf(errOut, "walnut: %s: the log has no frames: %s\n", file, why)
 	}
 	return nil
 }
 
 // newFrameWriter returns what prints a frame.
-func newFrameWriter(out *bufio.Writer, asJSON, terminal bool) func(frameRow) error {
+func newFrameWriter(out *bufio.Writer, asJSON, terminal bool) func(atrest.Frame) error {
 	switch {
 	case asJSON:
 		e := json.NewEncoder(out)
 		e.SetEscapeHTML(false)
-		return func(r frameRow) error { return e.Encode(r) }
+		return func(r atrest.Frame) error { return e.Encode(r) }
 	case terminal:
 		// Fixed widths: those of a table would need all rows first.
 		const row = "%17s %14s %10s %10s %11s  %s\n"
 		fmt.Fprintf(out, row, "frame", "offset", "page", "commit", "transaction", "verdict")
-		return func(r frameRow) error {
-			t := r.text()
+		return func(r atrest.Frame) error {
+			t := frameText(&r)
 			_, err := fmt.Fprintf(out, row, t[0], t[1], t[2], t[3], t[4], t[5])
 			return err
 		}
 	}
-	return func(r frameRow) error {
-		t := r.text()
+	return func(r atrest.Frame) error {
+		t := frameText(&r)
 		_, err := fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", t[0], t[1], t[2], t[3], t[4], t[5])
 		return err
 	}
 }
 
-// text is the row for people and scripts that cut lines.
-func (r *frameRow) text() [6]string {
+// frameText is the row for people and scripts that cut lines.
+func frameText(r *atrest.Frame) [6]string {
 	frame, transaction, verdict := fmt.Sprint(r.Frame), "-", r.Verdict
 	if r.LastFrame != 0 {
 		frame = fmt.Sprintf("%d-%d", r.Frame, r.LastFrame)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/walnutdb/walnut/cmd/walnut/internal/atrest"
 )
 
 // frame is the size of the frames below: 512-byte pages.
@@ -64,18 +66,18 @@ func TestFramesOnFixtures(t *testing.T) {
 		}
 		valid, counted, whole, last := uint32(0), uint32(0), uint32(0), 0
 		for line := range strings.Lines(o.out) {
-			var r frameRow
+			var r atrest.Frame
 			if err := json.Unmarshal([]byte(line), &r); err != nil {
 				t.Fatalf("%v: %s", err, line)
 			}
-			if r.Verdict == verdictValid {
+			if r.Verdict == atrest.VerdictValid {
 				valid++
 			}
 			if r.Transaction != nil {
 				counted++
 				last = *r.Transaction
 			}
-			if r.Verdict != verdictShort {
+			if r.Verdict != atrest.VerdictShort {
 				whole = max(uint32(r.Frame), uint32(r.LastFrame))
 			}
 		}

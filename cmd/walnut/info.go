@@ -2,8 +2,7 @@ package main
 
 // This file is the command "walnut info": what the header of a database and
 // its log say. It only looks: no lock, no write, whatever state the files are
-// in and whoever uses them meanwhile. info_read.go reads, info_damage.go
-// judges.
+// in and whoever uses them meanwhile. Package atrest reads and judges.
 
 import (
 	"fmt"
@@ -11,35 +10,10 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+
+	"github.com/walnutdb/walnut/cmd/walnut/internal/atrest"
+	"github.com/walnutdb/walnut/disk"
 )
-
-// infoReport is the JSON of the command: a contract, see its help.
-type infoReport struct {
-	PageSize    int      `json:"page_size"`
-	PageCount   uint32   `json:"page_count"`
-	JournalMode string   `json:"journal_mode"`
-	Log         *infoLog `json:"log"`
-
-	// Only there when there is something to say.
-	Damage  []string `json:"damage,omitempty"`
-	Changed bool     `json:"changed_while_reading,omitempty"`
-}
-
-// infoLog is the log file. The pointers are nil where the file has no header
-// that is accepted.
-type infoLog struct {
-	Bytes           int64   `json:"bytes"`
-	ByteOrder       *string `json:"byte_order"`
-	CheckpointSeq   *uint32 `json:"checkpoint_seq"`
-	Salt1           *uint32 `json:"salt1"`
-	Salt2           *uint32 `json:"salt2"`
-	FramesInFile    uint32  `json:"frames_in_file"`
-	CommittedFrames uint32  `json:"committed_frames"`
-	Transactions    int     `json:"transactions"`
-	LastCommitPages uint32  `json:"last_commit_pages"`
-	IgnoredFrames   uint32  `json:"ignored_frames"`
-	StopReason      string  `json:"stop_reason"`
-}
 
 func newInfo() *cobra.Command {
 	var asJSON bool
@@ -76,25 +50,25 @@ Exit status: 0 fine, 1 error, 2 damage found.`,
 		Args: needOneFile,
 		RunE: func(c *cobra.Command, args []string) error {
 			p := newProgress(c.ErrOrStderr(), "reading the log")
-			report, err := inspect(args[0], p.set)
+			report, err := atrest.Inspect(disk.OS(), args[0], p.set)
 			p.close()
 			if err != nil {
 				return err
 			}
-			return report.write(c.OutOrStdout(), c.ErrOrStderr(), asJSON)
+			return writeReport(report, c.OutOrStdout(), c.ErrOrStderr(), asJSON)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
-// write prints the report; damage becomes the exit status.
-func (r *infoReport) write(out, errOut io.Writer, asJSON bool) error {
+// writeReport prints a report; damage becomes the exit status.
+func writeReport(r *atrest.Report, out, errOut io.Writer, asJSON bool) error {
 	var err error
 	if asJSON {
 		err = writeJSON(out, r)
 	} else {
-		err = writeFields(out, r.fields())
+		err = writeFields(out, reportFields(r))
 	}
 	if err != nil {
 		return err
@@ -108,7 +82,7 @@ func (r *infoReport) write(out, errOut io.Writer, asJSON bool) error {
 	return statusError(exitDamage)
 }
 
-func (r *infoReport) fields() []field {
+func reportFields(r *atrest.Report) []field {
 	f := []field{
 		{"page size", strconv.Itoa(r.PageSize)},
 		{"pages", strconv.FormatUint(uint64(r.PageCount), 10)},
@@ -117,7 +91,7 @@ func (r *infoReport) fields() []field {
 	if r.Log == nil {
 		f = append(f, field{"log", "none"})
 	} else {
-		f = append(f, r.Log.fields()...)
+		f = append(f, logFields(r.Log)...)
 	}
 	if r.Changed {
 		f = append(f, field{"changed while reading", "yes: in use by others; the values may not fit together"})
@@ -125,7 +99,7 @@ func (r *infoReport) fields() []field {
 	return f
 }
 
-func (l *infoLog) fields() []field {
+func logFields(l *atrest.Log) []field {
 	f := []field{{"log size", fmt.Sprintf("%d bytes", l.Bytes)}}
 	if l.ByteOrder != nil {
 		f = append(f,

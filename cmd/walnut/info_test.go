@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/walnutdb/walnut/cmd/walnut/internal/atrest"
 )
 
 const fixtures = "../../../shared/fixtures"
@@ -102,7 +104,7 @@ func infoOnFixture(t *testing.T, name, db string, e *expected) (status int) {
 		}
 		return o.status
 	}
-	var r infoReport
+	var r atrest.Report
 	if err := json.Unmarshal([]byte(o.out), &r); err != nil {
 		t.Fatalf("%v: %+v", err, o)
 	}
@@ -110,7 +112,7 @@ func infoOnFixture(t *testing.T, name, db string, e *expected) (status int) {
 	return o.status
 }
 
-func checkInfo(t *testing.T, name string, e *expected, r *infoReport, o outcome) {
+func checkInfo(t *testing.T, name string, e *expected, r *atrest.Report, o outcome) {
 	mayBeDamaged := slices.ContainsFunc(damaged, func(p string) bool {
 		ok, err := filepath.Match(p, name)
 		return ok && err == nil
@@ -166,7 +168,7 @@ func contents(t *testing.T, dir string) map[string]string {
 // TestInfoKeys: the keys are a contract, to the letter.
 func TestInfoKeys(t *testing.T) {
 	order, n := "little", uint32(7)
-	r := infoReport{PageSize: 4096, PageCount: 3, JournalMode: "wal", Log: &infoLog{
+	r := atrest.Report{PageSize: 4096, PageCount: 3, JournalMode: "wal", Log: &atrest.Log{
 		Bytes: 1, ByteOrder: &order, CheckpointSeq: &n, Salt1: &n, Salt2: &n, FramesInFile: 2, CommittedFrames: 3,
 		Transactions: 4, LastCommitPages: 5, IgnoredFrames: 6, StopReason: "end of file"}}
 	b, err := json.Marshal(r)
@@ -179,7 +181,7 @@ func TestInfoKeys(t *testing.T) {
 	if string(b) != want {
 		t.Errorf("%s\nwant\n%s", b, want)
 	}
-	b, err = json.Marshal(infoReport{})
+	b, err = json.Marshal(atrest.Report{})
 	if err != nil || string(b) != `{"page_size":0,"page_count":0,"journal_mode":"","log":null}` {
 		t.Errorf("without a log: %s, %v", b, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"charm.land/lipgloss/v2"
 
 	walnutdb "github.com/walnutdb/walnut"
+	"github.com/walnutdb/walnut/cmd/walnut/internal/figures"
 	"github.com/walnutdb/walnut/walnutweb"
 )
 
@@ -101,21 +102,21 @@ func logLines(st *walnutdb.Stats, width int) []topLine {
 	}
 	limit := "no limit"
 	if st.LimitFrames > 0 {
-		limit = fmt.Sprintf("limit %s (%s)", thousands(uint64(st.LimitFrames)), bytesText(int64(st.LimitFrames)*int64(st.FrameBytes)))
+		limit = fmt.Sprintf("limit %s (%s)", figures.Thousands(uint64(st.LimitFrames)), figures.Bytes(int64(st.LimitFrames)*int64(st.FrameBytes)))
 	}
 	l := []topLine{
-		{text: fmt.Sprintf("Log  %s frames (%s), %s, generation %d, file %s", thousands(uint64(st.LogFrames)),
-			bytesText(int64(st.LogFrames)*int64(st.FrameBytes)), limit, st.Generation, bytesText(st.LogBytes)), look: looksTitle},
+		{text: fmt.Sprintf("Log  %s frames (%s), %s, generation %d, file %s", figures.Thousands(uint64(st.LogFrames)),
+			figures.Bytes(int64(st.LogFrames)*int64(st.FrameBytes)), limit, st.Generation, figures.Bytes(st.LogBytes)), look: looksTitle},
 		{text: bar, look: looksBar},
 		{text: string(marks)},
-		{text: fmt.Sprintf("█ copied %s   ▓ safe %s   ░ kept %s   marks %s", thousands(uint64(st.Backfilled)), thousands(uint64(safe)),
-			thousands(uint64(st.LogFrames-min(safe, st.LogFrames))), orNone(strings.Join(held, "; ")))},
+		{text: fmt.Sprintf("█ copied %s   ▓ safe %s   ░ kept %s   marks %s", figures.Thousands(uint64(st.Backfilled)), figures.Thousands(uint64(safe)),
+			figures.Thousands(uint64(st.LogFrames-min(safe, st.LogFrames))), orNone(strings.Join(held, "; ")))},
 	}
 	if st.Blocked {
 		l = append(l, topLine{"A reader of the database file keeps everything from being copied.", looksNote})
 	}
 	if st.SideBytes > 0 || st.ReadersDetached > 0 {
-		l = append(l, topLine{text: fmt.Sprintf("%s detached, with %s in a side file", count(st.ReadersDetached, "reader"), bytesText(st.SideBytes))})
+		l = append(l, topLine{text: fmt.Sprintf("%s detached, with %s in a side file", count(st.ReadersDetached, "reader"), figures.Bytes(st.SideBytes))})
 	}
 	return l
 }
@@ -140,7 +141,7 @@ func rateLines(s, before *walnutweb.Status) []topLine {
 	}
 	syncs := between(st.LogSyncTime, old.LogSyncTime)
 	line := func(name, rate string, total uint64, rest string) topLine {
-		return topLine{text: fmt.Sprintf("%-8s %12s  %12s in all   %s", name, rate, thousands(total), rest)}
+		return topLine{text: fmt.Sprintf("%-8s %12s  %12s in all   %s", name, rate, figures.Thousands(total), rest)}
 	}
 	return []topLine{
 		line("commits", rate(st.Commits, old.Commits), st.Commits, fmt.Sprintf("group size %s, largest %d", group, st.MaxGroup)),
@@ -209,7 +210,7 @@ func readerLines(s *walnutweb.Status, width int) []topLine {
 		case r.InFile:
 			mark = "file"
 		}
-		l = append(l, topLine{fit(fmt.Sprintf(row, age, bytesText(r.LogBytes), mark, nameOf(r.Label, r.SQL)), width), k})
+		l = append(l, topLine{fit(fmt.Sprintf(row, age, figures.Bytes(r.LogBytes), mark, nameOf(r.Label, r.SQL)), width), k})
 	}
 	return l
 }
@@ -235,7 +236,7 @@ func writerLines(s *walnutweb.Status, width int) []topLine {
 const mostCheckpoints = 5
 
 func checkpointLines(s *walnutweb.Status, width int) []topLine {
-	l := []topLine{{text: fmt.Sprintf("Checkpoints  %s, %s failed", thousands(s.Stats.Checkpoints), thousands(s.Stats.CheckpointErrors)), look: looksTitle}}
+	l := []topLine{{text: fmt.Sprintf("Checkpoints  %s, %s failed", figures.Thousands(s.Stats.Checkpoints), figures.Thousands(s.Stats.CheckpointErrors)), look: looksTitle}}
 	list := slices.Clone(s.Checkpoints)
 	slices.Reverse(list)
 	for _, c := range list[:min(len(list), mostCheckpoints)] {
@@ -271,19 +272,6 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// bytesText is a number of bytes for people.
-func bytesText(n int64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	f, i := float64(n), 0
-	for f >= 1024 && i < len(units)-1 {
-		f, i = f/1024, i+1
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", f, units[i])
-}
-
 // ageText is a duration for people: three digits say enough.
 func ageText(d time.Duration) string {
 	switch {
@@ -295,13 +283,4 @@ func ageText(d time.Duration) string {
 		return d.Round(100 * time.Millisecond).String()
 	}
 	return d.Round(time.Second).String()
-}
-
-// thousands is a number with its thousands apart.
-func thousands(n uint64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

@@ -11,12 +11,14 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+
+	"github.com/walnutdb/walnut/cmd/walnut/internal/atrest"
 )
 
 // verifyReport is the JSON of the command: a contract, see its help.
 type verifyReport struct {
 	OK             bool           `json:"ok"`
-	Log            *infoLog       `json:"log"`
+	Log            *atrest.Log    `json:"log"`
 	Database       verifyDatabase `json:"database"`
 	IntegrityCheck []string       `json:"integrity_check"`
 	Problems       []problem      `json:"problems"`
@@ -139,7 +141,7 @@ func (r *verifyReport) fields() []field {
 	if r.Log == nil {
 		f = append(f, field{"log", "none"})
 	} else {
-		f = append(f, r.Log.fields()...)
+		f = append(f, logFields(r.Log)...)
 	}
 	f = append(f, field{"integrity check", r.integrity()})
 	for _, p := range r.Problems {

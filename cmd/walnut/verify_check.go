@@ -17,10 +17,10 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	walnutdb "github.com/walnutdb/walnut"
+	"github.com/walnutdb/walnut/cmd/walnut/internal/atrest"
 	"github.com/walnutdb/walnut/cmd/walnut/internal/frozen"
 	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/internal/sqlitevfs"
-	"github.com/walnutdb/walnut/internal/walformat"
 )
 
 // verifyFile checks file and its log. What it finds in files that change counts
@@ -40,7 +40,7 @@ func verifyFile(ctx context.Context, file string, errOut io.Writer) (*verifyRepo
 		case err == nil && r.whole && len(r.Problems) == 0:
 			r.OK = true // a snapshot that is no longer the newest
 			return r, nil
-		case try == inspectTries:
+		case try == atrest.Tries:
 			r.OK, r.Problems, r.IntegrityCheck = false, []problem{}, nil
 			return r, nil
 		}
@@ -50,20 +50,20 @@ func verifyFile(ctx context.Context, file string, errOut io.Writer) (*verifyRepo
 // verifyOnce checks a pair as it is now. The report is nil if nothing could be
 // read.
 func verifyOnce(ctx context.Context, name string, errOut io.Writer) (*verifyReport, error) {
-	p, _, err := openPair(name)
+	p, err := atrest.OpenPair(disk.OS(), name)
 	if err != nil {
 		return nil, err
 	}
-	defer p.close()
+	defer p.Close()
 	bar := newProgress(errOut, "reading the log")
-	err = p.read(bar.set)
+	err = p.Read(bar.set)
 	bar.close()
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
-	p.changed = p.changed || err != nil
-	r := p.verifyReport()
-	if p.changed {
+	p.Changed = p.Changed || err != nil
+	r := newVerifyReport(p)
+	if p.Changed {
 		r.Changed = true
 		return r, nil
 	}
@@ -71,10 +71,10 @@ func verifyOnce(ctx context.Context, name string, errOut io.Writer) (*verifyRepo
 	var checkErr error
 	// integrity_check takes a bit for each page of the size it sees, 512 MB at
 	// most. A size that cannot be is a problem already.
-	if !p.impossible(r.Database.PageCount) {
+	if !p.Impossible(r.Database.PageCount) {
 		checkErr = r.check(ctx, p, errOut)
 	}
-	moved, err := p.moved()
+	moved, err := p.Moved()
 	if err != nil {
 		return nil, err
 	}
@@ -83,35 +83,35 @@ func verifyOnce(ctx context.Context, name string, errOut io.Writer) (*verifyRepo
 	return r, checkErr
 }
 
-// verifyReport has all but the integrity check.
-func (p *pair) verifyReport() *verifyReport {
-	i := p.report()
+// newVerifyReport has all but the integrity check.
+func newVerifyReport(p *atrest.Pair) *verifyReport {
+	i := p.Report()
 	r := &verifyReport{
 		Log: i.Log,
 		Database: verifyDatabase{
-			Bytes: p.stamp.dbSize, PageSize: i.PageSize, PageCount: i.PageCount, JournalMode: i.JournalMode,
+			Bytes: p.DBSize(), PageSize: i.PageSize, PageCount: i.PageCount, JournalMode: i.JournalMode,
 		},
 		Problems: []problem{},
 	}
-	for _, f := range p.damage(walformat.ParseDBHeader(p.page1)) {
-		r.Problems = append(r.Problems, problem{f.where, f.beside(), f.lost})
+	for _, f := range p.Damage() {
+		r.Problems = append(r.Problems, problem{f.Where, f.Beside(), f.Lost})
 	}
 	return r
 }
 
 // check runs integrity_check on what a reader would see. The error is what kept
 // it from running, if that is no damage.
-func (r *verifyReport) check(ctx context.Context, p *pair, errOut io.Writer) error {
+func (r *verifyReport) check(ctx context.Context, p *atrest.Pair, errOut io.Writer) error {
 	bar := &pageBar{progress: newProgress(errOut, "checking pages")}
 	defer bar.close()
-	rows, err := p.integrityCheck(ctx, bar)
+	rows, err := integrityCheck(ctx, p, bar)
 	if len(rows) > 0 {
 		r.IntegrityCheck = rows
 	}
 	switch {
 	case err == nil:
 	case !isDamage(err):
-		return fmt.Errorf("%s: integrity_check: %w", p.name, withoutPrefix(plainError(err)))
+		return fmt.Errorf("%s: integrity_check: %w", p.Name, withoutPrefix(plainError(err)))
 	case len(rows) == 0 && len(r.Problems) > 0:
 		// It says again why the database cannot be opened.
 	case len(rows) == 0:
@@ -178,25 +178,25 @@ func checkProblems(row string) []problem {
 var verifications atomic.Int64
 
 // integrityCheck runs SQLite on the pair as it was when it was opened.
-func (p *pair) integrityCheck(ctx context.Context, bar *pageBar) (rows []string, err error) {
+func integrityCheck(ctx context.Context, p *atrest.Pair, bar *pageBar) (rows []string, err error) {
 	fsys := frozen.New(disk.OS())
-	fsys.Freeze(p.name, p.db, p.stamp.dbSize, bar.read)
-	if p.log == nil {
-		fsys.Freeze(p.logName(), nil, 0, nil)
+	fsys.Freeze(p.Name, p.DB, p.DBSize(), bar.read)
+	if p.Log == nil {
+		fsys.Freeze(p.LogName(), nil, 0, nil)
 	} else {
-		fsys.Freeze(p.logName(), p.log, p.stamp.logSize, bar.read)
+		fsys.Freeze(p.LogName(), p.Log, p.LogSize(), bar.read)
 	}
 	vfs := fmt.Sprintf("%s-verify-%d", sqlitevfs.Name, verifications.Add(1))
 	sqlitevfs.Register(vfs, fsys)
 	defer sqlitevfs.Unregister(vfs)
 
 	// SQLite would open the engine by itself, but not pass on its words.
-	engine, err := walnutdb.Open(p.name, &walnutdb.Options{FS: fsys, ReadOnly: true, Immutable: true})
+	engine, err := walnutdb.Open(p.Name, &walnutdb.Options{FS: fsys, ReadOnly: true, Immutable: true})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	db, err := sqlite3.OpenContext(sqlite3.WithMaxMemory(ctx, maxMemory), frozenURI(p.name, vfs))
+	db, err := sqlite3.OpenContext(sqlite3.WithMaxMemory(ctx, maxMemory), frozenURI(p.Name, vfs))
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func TestNoWallClock(t *testing.T) {
 	}
 	used := map[string]bool{}
 	for _, f := range goFiles(t) {
-		if f.isTest() || f.below("cmd", "bench", "internal/mutants") {
+		if f.isTest() || f.below("cmd", "bench", "internal/mutants", "internal/fuzz") {
 			continue
 		}
 		now := false

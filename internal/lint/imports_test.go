@@ -15,7 +15,8 @@ const module = "github.com/walnutdb/walnut"
 // docs/architecture.md, from the top down. A package that is not here may import
 // the standard library only.
 var mayImport = map[string][]string{
-	"cmd/walnut":                  {".", "cmd/walnut/internal/demo", "cmd/walnut/internal/frozen", "cmd/walnut/internal/sqlsplit", "cmd/walnut/internal/torture", "disk", "internal/sqlitevfs", "internal/wal", "internal/walformat", "walnutweb", sqliteModule, "charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/spf13/cobra", "github.com/mattn/go-isatty", "github.com/olekukonko/tablewriter", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
+	"cmd/walnut":                  {".", "cmd/walnut/internal/atrest", "cmd/walnut/internal/demo", "cmd/walnut/internal/figures", "cmd/walnut/internal/frozen", "cmd/walnut/internal/sqlsplit", "cmd/walnut/internal/torture", "disk", "internal/sqlitevfs", "internal/wal", "internal/walformat", "walnutweb", sqliteModule, "charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/spf13/cobra", "github.com/mattn/go-isatty", "github.com/olekukonko/tablewriter", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
+	"cmd/walnut/internal/atrest":  {"cmd/walnut/internal/figures", "disk", "internal/wal", "internal/walformat"},
 	"cmd/walnut/internal/demo":    {".", "driver", "walnutweb"},
 	"cmd/walnut/internal/frozen":  {"disk"},
 	"cmd/walnut/internal/torture": {".", "driver", sqliteModule},

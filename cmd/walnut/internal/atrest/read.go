@@ -1,7 +1,7 @@
-package main
+package atrest
 
-// This file reads a database and its log for "walnut info", without a lock: it
-// looks twice and says so if the files changed in between.
+// This file reads a database and its log. It looks twice, and says so if the
+// files changed in between.
 
 import (
 	"bytes"
@@ -15,55 +15,55 @@ import (
 	"github.com/walnutdb/walnut/internal/walformat"
 )
 
-// inspectTries bounds how often files that change are read again.
-const inspectTries = 3
+// Tries bounds how often files that change are read again.
+const Tries = 3
 
 // emptyPageSize is the page size that an empty database would get.
 const emptyPageSize = 4096
 
-// inspect reads file and its log.
-func inspect(file string, progress func(done, total int64)) (*infoReport, error) {
-	p, changed, err := inspectPair(file, nil, progress)
+// Inspect reads file and its log.
+func Inspect(fsys disk.FS, file string, progress func(done, total int64)) (*Report, error) {
+	p, changed, err := ReadPair(fsys, file, nil, progress)
 	if err != nil {
 		return nil, err
 	}
-	r := p.report()
+	r := p.Report()
 	if changed {
 		r.Changed, r.Damage = true, nil // what is read in pieces proves nothing
 	}
 	return r, nil
 }
 
-// inspectPair reads file and its log, again if they change meanwhile; changed
+// ReadPair reads file and its log, again if they change meanwhile; changed
 // says that they did so each time. The pages of the committed frames, and
 // the newest frame of each, are entered into live, unless it is nil. The pair is closed.
-func inspectPair(file string, live map[walformat.PageNo]walformat.FrameNo, progress func(done, total int64)) (p *pair, changed bool, err error) {
-	name, err := disk.OS().Resolve(file)
+func ReadPair(fsys disk.FS, file string, live map[walformat.PageNo]walformat.FrameNo, progress func(done, total int64)) (p *Pair, changed bool, err error) {
+	name, err := fsys.Resolve(file)
 	if err != nil {
 		return nil, false, fmt.Errorf("%s: %w", file, err)
 	}
 	for try := 1; ; try++ {
-		p, before, err := openPair(name)
+		p, err := OpenPair(fsys, name)
 		if err != nil {
 			return nil, false, err
 		}
 		clear(live)
 		p.live = live
-		err = p.read(progress)
-		p.close()
-		changed := errors.Is(err, io.ErrUnexpectedEOF) || p.changed
+		err = p.Read(progress)
+		p.Close()
+		changed := errors.Is(err, io.ErrUnexpectedEOF) || p.Changed
 		if err != nil && !changed {
 			return nil, false, err
 		}
 		if !changed {
-			again, after, err := openPair(name)
+			again, err := OpenPair(fsys, name)
 			if err != nil {
 				return nil, false, err
 			}
-			again.close()
-			changed = !before.equal(after)
+			again.Close()
+			changed = !p.stamp.equal(again.stamp)
 		}
-		if !changed || try == inspectTries {
+		if !changed || try == Tries {
 			return p, changed, nil
 		}
 	}
@@ -81,21 +81,23 @@ func (s *stamp) equal(o *stamp) bool {
 		bytes.Equal(s.db, o.db) && bytes.Equal(s.log, o.log)
 }
 
-// pair is a database and its log, and what was read of them.
-type pair struct {
-	name    string
-	db, log disk.File // log is nil if there is none
-	stamp   *stamp
+// Pair is a database and its log, and what was read of them. It is not safe for
+// concurrent use.
+type Pair struct {
+	Name    string    // resolved
+	DB, Log disk.File // nil where there is none
+	Changed bool      // somebody changed the files while they were read
+	Orphan  bool      // the log has no database file
 
+	fsys    disk.FS
+	stamp   *stamp
 	scan    wal.ScanResult
 	scanErr error                                  // walformat.ErrVersion
 	page1At walformat.FrameNo                      // newest committed frame of page 1, 0 = none
 	page1   []byte                                 // the newest page 1, its first 100 bytes or fewer
 	later   lost                                   // see findLater
 	logHead []byte                                 // start of the log: header and one frame header
-	changed bool                                   // the log grew while it was read
-	orphan  bool                                   // the log has no database file
-	live    map[walformat.PageNo]walformat.FrameNo // see inspectPair; nil if nobody asks
+	live    map[walformat.PageNo]walformat.FrameNo // see ReadPair; nil if nobody asks
 }
 
 // lost are commits in the log that cannot be reached: alone they verify, but
@@ -107,54 +109,82 @@ type lost struct {
 	page         walformat.PageNo  // of the frame where the log stops, 0 = not known
 }
 
-func openPair(name string) (*pair, *stamp, error) {
-	p := &pair{name: name, stamp: &stamp{}}
+// OpenPair opens the database of a resolved name, and its log if there is one.
+func OpenPair(fsys disk.FS, name string) (*Pair, error) {
+	p := &Pair{fsys: fsys, Name: name, stamp: &stamp{}}
 	err := p.openDB()
 	if err == nil {
 		err = p.openLog()
 	}
 	if err != nil {
-		p.close()
-		return nil, nil, err
+		p.Close()
+		return nil, err
 	}
-	return p, p.stamp, nil
+	return p, nil
 }
 
-func (p *pair) logName() string { return p.name + "-wal" }
+// LogName is the name of the log, whether there is one or not.
+func (p *Pair) LogName() string { return p.Name + "-wal" }
 
-func (p *pair) openDB() error {
-	db, err := disk.OS().Open(p.name, disk.ReadOnly)
+// DBSize is the size of the database file in bytes, when it was opened.
+func (p *Pair) DBSize() int64 { return p.stamp.dbSize }
+
+// LogSize is the size of the log in bytes, when it was opened.
+func (p *Pair) LogSize() int64 { return p.stamp.logSize }
+
+// LogEmpty says why nothing in the log counts or could be listed: it has no
+// header that is accepted. It is "" if it has one.
+func (p *Pair) LogEmpty() string {
+	if p.scan.HasHeader {
+		return ""
+	}
+	return p.scan.StopReason
+}
+
+// NotDatabase says why the database file cannot be one, by its first bytes.
+// An empty file can.
+func (p *Pair) NotDatabase() error {
+	if p.stamp.dbSize < 2 {
+		return nil
+	}
+	_, err := walformat.ParseDBHeader(p.stamp.db)
+	return err
+}
+
+func (p *Pair) openDB() error {
+	db, err := p.fsys.Open(p.Name, disk.ReadOnly)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, logErr := disk.OS().Stat(p.logName()); logErr == nil {
-			return fmt.Errorf("%w (its log %s is there)", err, p.logName())
+		if _, logErr := p.fsys.Stat(p.LogName()); logErr == nil {
+			return fmt.Errorf("%w (its log %s is there)", err, p.LogName())
 		}
 	}
 	if err != nil {
 		return err
 	}
-	p.db = db
+	p.DB = db
 	if info, err := db.Stat(); err == nil && info.Mode.IsDir() {
-		return fmt.Errorf("%s is a directory, not a database", p.name)
+		return fmt.Errorf("%s is a directory, not a database", p.Name)
 	}
 	p.stamp.dbSize, p.stamp.db, err = sizeAndHead(db, walformat.DBHeaderSize)
 	return err
 }
 
-func (p *pair) openLog() error {
-	log, err := disk.OS().Open(p.logName(), disk.ReadOnly)
+func (p *Pair) openLog() error {
+	log, err := p.fsys.Open(p.LogName(), disk.ReadOnly)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	p.log, p.stamp.hasLog = log, true
+	p.Log, p.stamp.hasLog = log, true
 	p.stamp.logSize, p.stamp.log, err = sizeAndHead(log, walformat.HeaderSize)
 	return err
 }
 
-func (p *pair) close() {
-	for _, f := range []disk.File{p.db, p.log} {
+// Close closes the files. What was read of them stays.
+func (p *Pair) Close() {
+	for _, f := range []disk.File{p.DB, p.Log} {
 		if f != nil {
 			_ = f.Close() // it was only read
 		}
@@ -176,17 +206,18 @@ func sizeAndHead(f disk.File, n int) (int64, []byte, error) {
 	return size, b[:got], nil
 }
 
-// read reads what the report needs.
-func (p *pair) read(progress func(done, total int64)) error {
+// Read reads what [Pair.Report] and [Pair.List] need. The error is
+// [io.ErrUnexpectedEOF] if the files became shorter meanwhile.
+func (p *Pair) Read(progress func(done, total int64)) error {
 	p.page1 = p.stamp.db
-	if p.log == nil {
+	if p.Log == nil {
 		return nil
 	}
 	var err error
-	if _, p.logHead, err = sizeAndHead(p.log, walformat.HeaderSize+walformat.FrameHeaderSize); err != nil {
+	if _, p.logHead, err = sizeAndHead(p.Log, walformat.HeaderSize+walformat.FrameHeaderSize); err != nil {
 		return err
 	}
-	p.scan, err = wal.Scan(progressReader{p.log, p.stamp.logSize, progress}, p.stamp.logSize, func(tx wal.ScanTx) {
+	p.scan, err = wal.Scan(progressReader{p.Log, p.stamp.logSize, progress}, p.stamp.logSize, func(tx wal.ScanTx) {
 		for i, page := range tx.Pages {
 			if page == 1 {
 				p.page1At = tx.First + walformat.FrameNo(i)
@@ -209,19 +240,19 @@ func (p *pair) read(progress func(done, total int64)) error {
 		return err
 	}
 	// A writer may have appended what lies between since the scan stopped there.
-	again, err := wal.Scan(p.log, p.stamp.logSize, nil)
-	p.changed = err == nil && again.Intact != p.scan.Intact
+	again, err := wal.Scan(p.Log, p.stamp.logSize, nil)
+	p.Changed = err == nil && again.Intact != p.scan.Intact
 	return err
 }
 
 // readPage1 takes page 1 from the log, where the log has it.
-func (p *pair) readPage1() error {
+func (p *Pair) readPage1() error {
 	if p.page1At == 0 {
 		return nil
 	}
 	b := make([]byte, walformat.DBHeaderSize)
 	off := int64(p.scan.Header.FrameOffset(p.page1At)) + walformat.FrameHeaderSize
-	if _, err := p.log.ReadAt(b, off); err != nil {
+	if _, err := p.Log.ReadAt(b, off); err != nil {
 		return shortRead(err)
 	}
 	p.page1 = b
@@ -230,7 +261,7 @@ func (p *pair) readPage1() error {
 
 // findLater looks for commit frames of this generation after the frame where
 // the log stops that verify alone.
-func (p *pair) findLater() error {
+func (p *Pair) findLater() error {
 	h, end := &p.scan.Header, walformat.FrameNo(p.scan.FramesInFile)
 	if !p.scan.HasHeader {
 		return nil
@@ -240,7 +271,7 @@ func (p *pair) findLater() error {
 	prev := walformat.Checksum{}
 	commits, unclear := 0, false // since the last good one
 	for f := p.scan.Intact + 1; f <= end; f++ {
-		if _, err := p.log.ReadAt(raw, int64(h.FrameOffset(f))); err != nil {
+		if _, err := p.Log.ReadAt(raw, int64(h.FrameOffset(f))); err != nil {
 			return shortRead(err)
 		}
 		head, err := walformat.CheckFrameHeader(h, raw)
@@ -255,7 +286,7 @@ func (p *pair) findLater() error {
 			if f == p.scan.Intact+1 {
 				break // it is the one that does not verify
 			}
-			if _, err := p.log.ReadAt(page, int64(h.FrameOffset(f))+walformat.FrameHeaderSize); err != nil {
+			if _, err := p.Log.ReadAt(page, int64(h.FrameOffset(f))+walformat.FrameHeaderSize); err != nil {
 				return shortRead(err)
 			}
 			if _, err := walformat.VerifyFrame(h, prev, raw, page); err == nil {
@@ -278,12 +309,12 @@ func (l *lost) add(f walformat.FrameNo, commits int, unclear bool) {
 	l.atLeast = l.atLeast || unclear
 }
 
-// moved reports whether the files have changed since they were read. Checkpoints
+// Moved reports whether the files have changed since they were read. Checkpoints
 // alone may do that too; then what was read still fits together.
-func (p *pair) moved() (bool, error) {
-	again := &pair{name: p.name, stamp: &stamp{}}
-	defer again.close()
-	if p.db != nil {
+func (p *Pair) Moved() (bool, error) {
+	again := &Pair{fsys: p.fsys, Name: p.Name, stamp: &stamp{}}
+	defer again.Close()
+	if p.DB != nil {
 		if err := again.openDB(); errors.Is(err, fs.ErrNotExist) {
 			return true, nil
 		} else if err != nil {
@@ -296,10 +327,10 @@ func (p *pair) moved() (bool, error) {
 	if !p.stamp.equal(again.stamp) {
 		return true, nil
 	}
-	if p.log == nil || p.scanErr != nil {
+	if p.Log == nil || p.scanErr != nil {
 		return false, nil
 	}
-	scan, err := wal.Scan(again.log, again.stamp.logSize, nil)
+	scan, err := wal.Scan(again.Log, again.stamp.logSize, nil)
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return true, nil
 	}
@@ -314,9 +345,9 @@ func shortRead(err error) error {
 	return err
 }
 
-// report puts together what was read.
-func (p *pair) report() *infoReport {
-	r := &infoReport{PageSize: emptyPageSize, JournalMode: "delete"}
+// Report puts together what was read.
+func (p *Pair) Report() *Report {
+	r := &Report{PageSize: emptyPageSize, JournalMode: "delete"}
 	header, headerErr := walformat.ParseDBHeader(p.page1)
 	if headerErr == nil {
 		r.PageSize = header.PageSize
@@ -331,26 +362,26 @@ func (p *pair) report() *infoReport {
 		r.PageCount = header.SizeInPages
 	}
 	r.Log = p.logReport()
-	for _, f := range p.damage(header, headerErr) {
-		r.Damage = append(r.Damage, f.what)
+	for _, f := range p.findings(header, headerErr) {
+		r.Damage = append(r.Damage, f.What)
 	}
 	return r
 }
 
 // pagesOutside is the database size that something else than page 1 tells: the
 // last commit, else the size of the file.
-func (p *pair) pagesOutside(pageSize int) uint32 {
+func (p *Pair) pagesOutside(pageSize int) uint32 {
 	if p.scan.Committed > 0 {
 		return p.scan.DBSize
 	}
 	return uint32((p.stamp.dbSize + int64(pageSize) - 1) / int64(pageSize))
 }
 
-func (p *pair) logReport() *infoLog {
-	if p.log == nil {
+func (p *Pair) logReport() *Log {
+	if p.Log == nil {
 		return nil
 	}
-	l := &infoLog{
+	l := &Log{
 		Bytes:           p.stamp.logSize,
 		FramesInFile:    p.scan.FramesInFile,
 		CommittedFrames: uint32(p.scan.Committed),
