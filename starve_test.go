@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -565,38 +564,5 @@ func TestForbiddenActions(t *testing.T) {
 			t.Errorf("%d detached, %d holds, %d restarts", st.Detached, st.WriterHold.Count, st.Restarts)
 		}
 		s.checkAndEnd(t)
-	}
-}
-
-// TestLargeTransactionExceeds: one transaction larger than the limit is committed,
-// and somebody is told, and whose it was.
-func TestLargeTransactionExceeds(t *testing.T) {
-	o := small()
-	var out lines
-	told := make(chan walnut.Event, 10)
-	o.Logger = slog.New(slog.NewTextHandler(&out, nil))
-	o.OnEvent = func(e walnut.Event) {
-		if e.Kind == walnut.EventLimit {
-			told <- e
-		}
-	}
-	w := newWorld(t, o, 200) // more than the limit
-	if e := <-told; e.Frames < 199 || e.Label != "" {
-		t.Errorf("%+v", e)
-	}
-	w.random(3)
-	if st := w.db.Stats(); st.LogFrames > st.LimitFrames {
-		t.Errorf("the log has %d frames after the next one", st.LogFrames)
-	}
-	w.ctx = walnut.WithLabel(context.Background(), "the import")
-	w.random(100)
-	if e := <-told; e.Label != "the import" || e.Frames < 100 || e.CommitSeq == 0 {
-		t.Errorf("%+v", e)
-	}
-	if err := w.db.Close(); err != nil { // which waits for the Logger
-		t.Fatal(err)
-	}
-	if out.with("one transaction is larger than MaxLogSize") != 2 || out.with(`label="the import" frames=1`) != 1 {
-		t.Errorf("the Logger says:\n%s", out.out.String())
 	}
 }
