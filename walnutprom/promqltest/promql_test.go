@@ -178,11 +178,13 @@ type world struct {
 	db   *walnut.DB
 	disk *faultdisk.Disk
 	r    *prometheus.Registry
+	// sleep is the bubble's.
+	sleep func(time.Duration)
 }
 
-func newWorld(t *testing.T, o walnut.Options) *world {
+func newWorld(t *testing.T, o walnut.Options, sleep func(time.Duration)) *world {
 	t.Helper()
-	w := &world{store: newStore(), t: t, disk: faultdisk.New(1), r: prometheus.NewPedanticRegistry()}
+	w := &world{store: newStore(), t: t, sleep: sleep, disk: faultdisk.New(1), r: prometheus.NewPedanticRegistry()}
 	o.FS = w.disk
 	var err error
 	if w.db, err = walnut.Open("app.db", &o); err != nil {
@@ -231,7 +233,7 @@ func (w *world) wait(d time.Duration) {
 	w.t.Helper()
 	for ; d > 0; d -= every {
 		w.scrape(w.t, w.r)
-		time.Sleep(every)
+		w.sleep(every)
 	}
 	w.scrape(w.t, w.r)
 }
@@ -296,7 +298,7 @@ var states = []state{
 		w.read("old")
 		for w.db.Stats().Detached == 0 {
 			w.commit(500)
-			time.Sleep(time.Second)
+			w.sleep(time.Second)
 		}
 		w.wait(2 * time.Minute)
 		w.read("young")
@@ -341,7 +343,7 @@ func TestAlertsInStates(t *testing.T) {
 	for _, st := range states {
 		t.Run(st.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, st.options)
+				w := newWorld(t, st.options, time.Sleep)
 				st.bring(w)
 				for _, r := range rules {
 					v := w.evaluate(t, r.Expr)
@@ -374,7 +376,7 @@ var legendLabel = regexp.MustCompile(`\{\{\s*(\w+)\s*\}\}`)
 // the dashboard show something, one line for each legend.
 func TestExpressions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, walnut.Options{MaxLogSize: 64 * frame})
+		w := newWorld(t, walnut.Options{MaxLogSize: 64 * frame}, time.Sleep)
 		for range 20 {
 			w.commit(10)
 			w.wait(every)

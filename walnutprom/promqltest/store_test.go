@@ -4,7 +4,6 @@ package promqltest
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"testing"
 	"time"
@@ -114,11 +113,3 @@ func (s *series) Next() bool                      { s.at++; return s.at <= len(s
 func (s *series) At() storage.Series              { return s.list[s.at-1] }
 func (*series) Err() error                        { return nil }
 func (*series) Warnings() annotations.Annotations { return nil }
-
-func (s *store) String() string {
-	out := ""
-	for key, list := range s.samples {
-		out += fmt.Sprintln(key, list)
-	}
-	return out
-}
