@@ -33,7 +33,8 @@ type ReaderInfo struct {
 	// if it is one of package driver: its first 1000 bytes.
 	Label, SQL string
 	// Age is how long it has been open; at least so long, if AtLeast. A View
-	// without a label does not note when it began, and counts from when somebody
+	// without a label, and a read of package driver that goes on with the snapshot
+	// of the one before, do not note when they began, and count from when somebody
 	// first looked.
 	Age     time.Duration
 	AtLeast bool
@@ -89,7 +90,8 @@ func (db *DB) Readers() []ReaderInfo {
 
 // WriterInfo describes who has the writer's place, or waits for it.
 type WriterInfo struct {
-	// Label and SQL are as in ReaderInfo; a checkpoint says which one it is.
+	// Label and SQL are as in ReaderInfo; a checkpoint says which one it is, and
+	// then its label.
 	Label, SQL string
 	// Maintenance: it is a checkpoint or a close.
 	Maintenance bool

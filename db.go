@@ -154,20 +154,36 @@ var errTimeout = errors.New("busy timeout")
 
 // wait waits for the writer's place.
 func (db *DB) wait(ctx context.Context, req *pager.WriteRequest) (*pager.Tx, error) {
-	if req.Answer() == nil {
-		return req.Begin()
+	if req.Answer() != nil {
+		if err := db.queue(ctx, req); err != nil {
+			return nil, err
+		}
 	}
+	tx, err := req.Begin(ctx)
+	if err == nil && ctx.Err() != nil { // it may have been held, and was let go
+		if err = tx.Rollback(false); err == nil {
+			err = ctx.Err()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return tx, nil
+}
+
+// queue waits in the queue, at most for the busy timeout.
+func (db *DB) queue(ctx context.Context, req *pager.WriteRequest) error {
 	if db.opt.BusyTimeout < 0 {
 		req.Cancel()
-		return nil, fmt.Errorf("%w: another write transaction is open", ErrBusy)
+		return fmt.Errorf("%w: another write transaction is open", ErrBusy)
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, db.opt.BusyTimeout, errTimeout)
 	defer cancel()
-	tx, err := req.Wait(limited)
+	err := req.Granted(limited)
 	if err != nil && ctx.Err() == nil && context.Cause(limited) == errTimeout {
-		return nil, fmt.Errorf("%w: waited %s for another write transaction", ErrBusy, db.opt.BusyTimeout)
+		return fmt.Errorf("%w: waited %s for another write transaction", ErrBusy, db.opt.BusyTimeout)
 	}
-	return tx, err
+	return err
 }
 
 // Checkpoint copies frames from the log into the database file, as mode says.

@@ -30,7 +30,8 @@ const (
 	// EventDetach: a reader was detached. Label, SQL, CommitSeq and Frames of its
 	// snapshot, Duration is its age.
 	EventDetach = wal.EventDetach
-	// EventLimit: a transaction larger than the limit was committed. Frames.
+	// EventLimit: a transaction larger than the limit was committed. Label,
+	// SQL, CommitSeq, Frames.
 	EventLimit = wal.EventLimit
 	// EventSlowSync: a sync took longer than Options.SlowSync. Duration;
 	// Database: of the database file, else of the log.
@@ -75,19 +76,13 @@ func (db *DB) watch() {
 	var ends []func()
 	log := db.store.Log()
 	if on := db.opt.OnEvent; on != nil {
-		if r := log.Recovery(); r.Bytes > 0 {
-			on(newEvent(r))
-		}
 		ends = append(ends, log.Subscribe(wal.Subscription{On: func(e wal.Event) { on(newEvent(e)) },
-			SlowSync: db.opt.SlowSync, SlowWriter: db.opt.SlowWriter}))
+			Recovery: true, SlowSync: db.opt.SlowSync, SlowWriter: db.opt.SlowWriter}))
 	}
 	if db.opt.Logger != nil {
 		m := newMonitor(db)
-		if r := log.Recovery(); r.Frames > 0 {
-			m.event(newEvent(r))
-		}
 		ends = append(ends, log.Subscribe(wal.Subscription{On: func(e wal.Event) { m.event(newEvent(e)) },
-			SlowSync: db.opt.SlowSync, SlowWriter: db.opt.SlowWriter}), m.stop)
+			Recovery: true, SlowSync: db.opt.SlowSync, SlowWriter: db.opt.SlowWriter}), m.stop)
 	}
 	db.unwatch = func() {
 		for _, end := range ends {

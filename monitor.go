@@ -107,6 +107,9 @@ func (m *monitor) event(e Event) {
 	defer m.mu.Unlock()
 	switch e.Kind {
 	case EventRecovery:
+		if e.Frames == 0 {
+			return
+		}
 		m.log.Info("the log was recovered", "frames", e.Frames, "commits", e.Commits, "log_bytes", e.Bytes, "took", e.Duration)
 	case EventSlowSync:
 		file := "log"

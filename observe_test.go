@@ -4,8 +4,10 @@ package walnut_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -100,7 +102,7 @@ func TestWriters(t *testing.T) {
 		})
 		synctest.Wait()
 		time.Sleep(time.Second)
-		wg.Go(func() { _, _ = db.Checkpoint(ctx, walnut.CheckpointFull, nil) })
+		wg.Go(func() { _, _ = db.Checkpoint(walnut.WithLabel(ctx, "nightly"), walnut.CheckpointFull, nil) })
 		synctest.Wait()
 		w := db.Writers()
 		if len(w) != 3 {
@@ -112,7 +114,7 @@ func TestWriters(t *testing.T) {
 		if x := w[1]; x.Label != "user 7" || !x.Waiting || x.Age != time.Second {
 			t.Errorf("the second: %+v", x)
 		}
-		if x := w[2]; x.Label != "full checkpoint" || !x.Waiting || !x.Maintenance {
+		if x := w[2]; x.Label != "full checkpoint of nightly" || !x.Waiting || !x.Maintenance {
 			t.Errorf("the third: %+v", x)
 		}
 		_ = tx.Rollback()
@@ -357,7 +359,7 @@ func TestLoggerOfLimit(t *testing.T) {
 		var out lines
 		o := small()
 		fsys := faultdisk.New(1)
-		o.FS, o.ReaderGrace, o.SlowWriter = fsys, 30*time.Second, time.Hour
+		o.FS, o.MaxWriterHold, o.ReaderGrace, o.SlowWriter = fsys, 20*time.Millisecond, 30*time.Second, time.Hour
 		o.Logger = slog.New(slog.NewTextHandler(&out, nil))
 		o.AutoCheckpoint = 10
 		w := newWorld(t, o, 90) // one transaction, larger than the limit
@@ -457,5 +459,114 @@ func TestHistograms(t *testing.T) {
 	}
 	if st.GroupSizes.Buckets[0] != 10 || st.GroupSizes.Count != st.Groups || st.LogSyncTime.Count != st.LogSyncs {
 		t.Errorf("groups %+v of %d, syncs %d of %d", st.GroupSizes, st.Groups, st.LogSyncTime.Count, st.LogSyncs)
+	}
+}
+
+// TestHoldEndsWithTheContext: a writer whose context has ended is held no longer.
+func TestHoldEndsWithTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := small()
+		o.FS, o.MaxWriterHold, o.ReaderGrace = disk.NewMem(), time.Hour, 2*time.Hour
+		w := newWorld(t, o, 20)
+		for w.db.Stats().LogFrames < w.db.Stats().LimitFrames {
+			w.random(3)
+		}
+		old := w.read(ctx)
+		begin := time.Now()
+		limited, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		tx, err := w.db.Begin(limited, nil)
+		if d := time.Since(begin); d > 2*time.Second {
+			t.Errorf("held for %v", d)
+		}
+		if err == nil {
+			err = tx.Commit(limited)
+		}
+		wantErr(t, err, context.DeadlineExceeded, "")
+		old.end()
+	})
+}
+
+// TestLogBytesAfterRestart: a log that has begun anew is as long as it was.
+func TestLogBytesAfterRestart(t *testing.T) {
+	db := openAt(t, disk.NewMem(), walnut.Options{})
+	write(t, db, 'a', 1, 2, 3)
+	before := db.Stats().LogBytes
+	if _, err := db.Checkpoint(ctx, walnut.CheckpointRestart, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := db.Stats().LogBytes; n != before || n == 0 {
+		t.Errorf("%d bytes before the restart, %d after", before, n)
+	}
+	if _, err := db.Checkpoint(ctx, walnut.CheckpointTruncate, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := db.Stats().LogBytes; n != 0 {
+		t.Errorf("%d bytes after it was cut", n)
+	}
+}
+
+// TestRecoveryEventInOpen: Open may be called with a lock that OnEvent takes.
+func TestRecoveryEventInOpen(t *testing.T) {
+	d := faultdisk.New(1)
+	db := openAt(t, d, walnut.Options{})
+	write(t, db, 'a', 1, 2, 3)
+	left := d.Kill(1)
+	_ = db.Close()
+	var mu sync.Mutex
+	var got []walnut.EventKind
+	mu.Lock()
+	again, err := walnut.Open(db.Path(), &walnut.Options{FS: left, OnEvent: func(e walnut.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, e.Kind)
+	}})
+	mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, again, 'b', 2)
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) < 2 || got[0] != walnut.EventRecovery {
+		t.Errorf("events: %v", got)
+	}
+}
+
+// TestLargeTransactionSaysWhose: the event tells whom to ask for less at a time.
+func TestLargeTransactionSaysWhose(t *testing.T) {
+	o := small()
+	told := make(chan walnut.Event, 10)
+	o.OnEvent = func(e walnut.Event) {
+		if e.Kind == walnut.EventLimit {
+			told <- e
+		}
+	}
+	w := newWorld(t, o, 10)
+	err := w.db.Update(walnut.WithLabel(ctx, "import"), func(tx *walnut.Tx) error {
+		_, err := tx.Write(200)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := <-told; e.Label != "import" {
+		t.Errorf("%+v", e)
+	}
+}
+
+// TestBackupSaysWhose: a backup is a reader, with the label of its context.
+func TestBackupSaysWhose(t *testing.T) {
+	w := newWorld(t, small(), 10)
+	for label, bctx := range map[string]context.Context{"backup": ctx, "nightly": walnut.WithLabel(ctx, "nightly")} {
+		o := walnut.BackupOptions{Progress: func(int, int) {
+			if r := w.db.Readers(); len(r) != 1 || r[0].Label != label {
+				t.Errorf("%q: %+v", label, r)
+			}
+		}}
+		if err := w.db.Backup(bctx, filepath.Join(t.TempDir(), "b.db"), &o); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -118,14 +118,16 @@ type Options struct {
 	// These four are of all who have the database open in this process: the last
 	// Open that sets one decides over it.
 	MaxLogSize int64
-	// MaxWriterHold is how long one writer is held at a time; 0 is
-	// DefaultMaxWriterHold, a negative value does not hold writers.
+	// MaxWriterHold is how long one writer is held at a time, if its context does
+	// not end before; 0 is DefaultMaxWriterHold, a negative value does not hold
+	// writers.
 	MaxWriterHold time.Duration
 	// ReaderGrace is how long a reader may stay once the limit is reached; 0 is
 	// DefaultReaderGrace, with a negative value readers are detached at once.
 	ReaderGrace time.Duration
-	// MaxSideBytes bounds the temporary file for detached readers; 0 is as many
-	// bytes as the database has.
+	// MaxSideBytes bounds the temporary file for detached readers; 0 is the size
+	// of the database for each of them, which is what they need at most: so that
+	// readers that stay and overlap cannot make the log grow either.
 	MaxSideBytes int64
 	// Logger gets warnings, with the transaction's label (WithLabel): a reader
 	// keeps the log longer than SlowReader, a writer waits longer than SlowWriter,

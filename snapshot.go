@@ -10,8 +10,9 @@ import (
 )
 
 // Snapshot is one state of the database, to be read by any number of
-// goroutines until it is closed. While it is open, the log is not restarted
-// beyond it: close it when it is no longer needed.
+// goroutines until it is closed. While it is open, what is newer stays in the log,
+// up to Options.MaxLogSize, and then in a temporary file: close it when it is no
+// longer needed.
 type Snapshot struct {
 	// mu is held shared by readers, and exclusively to close.
 	mu sync.RWMutex

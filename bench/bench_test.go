@@ -9,8 +9,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -167,29 +169,19 @@ func TestReport(t *testing.T) {
 
 // TestDrive counts what ends in time, and who waited.
 func TestDrive(t *testing.T) {
-	release := make(chan struct{})
-	begin := time.Now()
-	r, err := drive(t.Context(), setting{measure: 20 * time.Millisecond}, load{goroutines: 2, each: 3, op: func(_ context.Context, w int) error {
-		if w == 1 {
-			<-release
-		} else if time.Since(begin) > 15*time.Millisecond {
-			select {
-			case <-release:
-			default:
-				if time.Since(begin) > 20*time.Millisecond {
-					close(release)
-				}
-			}
+	synctest.Test(t, func(t *testing.T) {
+		r, err := drive(t.Context(), setting{measure: 20 * time.Millisecond}, load{goroutines: 2, each: 3, op: func(_ context.Context, w int) error {
+			time.Sleep([]time.Duration{time.Millisecond, 25 * time.Millisecond}[w])
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
 		}
-		return nil
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	least, most, nothing := r[0].fairness()
-	if r[0].counts[1] != 0 || nothing != 1 || least != 0 || most != 2 || r[0].longest < 10*time.Millisecond || r[0].all%3 != 0 {
-		t.Errorf("%v: least %v, most %v, nothing %v, longest %v", r[0].counts, least, most, nothing, r[0].longest)
-	}
+		least, most, nothing := r[0].fairness()
+		if !slices.Equal(r[0].counts, []int{60, 0}) || nothing != 1 || least != 0 || most != 2 || r[0].longest != 20*time.Millisecond || r[0].all != 63 {
+			t.Errorf("%v of %d: least %v, most %v, nothing %v, longest %v", r[0].counts, r[0].all, least, most, nothing, r[0].longest)
+		}
+	})
 }
 
 func TestFigure(t *testing.T) {

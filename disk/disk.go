@@ -162,6 +162,27 @@ type CopyOnWriter interface {
 	CopyOnWrite(dir string) bool
 }
 
+// PermOpener is an optional power of an [FS] whose files have permissions.
+type PermOpener interface {
+	// OpenPerm is Open; a file that it creates gets the permissions perm.
+	OpenPerm(name string, flag OpenFlag, perm fs.FileMode) (File, error)
+}
+
+// OpenBeside opens a file that has, or gets, contents of another one: if it is
+// created, it gets that one's permissions, so that nobody reads there what he may
+// not read here. File systems without [PermOpener] decide by themselves.
+func OpenBeside(fsys FS, name string, flag OpenFlag, other File) (File, error) {
+	p, ok := fsys.(PermOpener)
+	if !ok {
+		return fsys.Open(name, flag)
+	}
+	info, err := other.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return p.OpenPerm(name, flag, info.Mode.Perm())
+}
+
 // Sequencer is an optional power of an [FS] made for tests: the order in which
 // it is called is to follow from its callers alone, so that a run repeats
 // exactly.

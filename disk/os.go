@@ -41,6 +41,11 @@ type osFile struct {
 
 // Open implements FS.
 func (osFS) Open(name string, flag OpenFlag) (File, error) {
+	return open(name, flag, func() (*os.File, error) { return openFile(name, flag) })
+}
+
+// open opens a file by way of do.
+func open(name string, flag OpenFlag, do func() (*os.File, error)) (File, error) {
 	// Looking first keeps a named pipe from blocking the open. A file that is
 	// exchanged in between is the caller's affair, as it is with every path.
 	if fi, err := os.Stat(name); err == nil && !fi.Mode().IsRegular() {
@@ -50,7 +55,7 @@ func (osFS) Open(name string, flag OpenFlag) (File, error) {
 		}
 		return nil, opError("open", name, -1, cause)
 	}
-	f, err := openFile(name, flag)
+	f, err := do()
 	if err != nil {
 		return nil, opError("open", name, -1, err)
 	}

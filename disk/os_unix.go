@@ -19,7 +19,10 @@ const filePerm = 0o644
 
 // openFile opens with O_CLOEXEC (package os sees to that), so that no child
 // inherits the description and with it the locks.
-func openFile(name string, flag OpenFlag) (*os.File, error) {
+func openFile(name string, flag OpenFlag) (*os.File, error) { return openPerm(name, flag, filePerm) }
+
+// openPerm is openFile with the permissions of a file that it creates.
+func openPerm(name string, flag OpenFlag, perm fs.FileMode) (*os.File, error) {
 	mode := os.O_RDWR
 	if flag&ReadOnly != 0 {
 		mode = os.O_RDONLY
@@ -30,7 +33,22 @@ func openFile(name string, flag OpenFlag) (*os.File, error) {
 			mode |= os.O_EXCL
 		}
 	}
-	return os.OpenFile(name, mode, filePerm)
+	return os.OpenFile(name, mode, perm)
+}
+
+// OpenPerm implements PermOpener. A file that is empty has just been created, or
+// may as well have been: it gets what the umask took away.
+func (osFS) OpenPerm(name string, flag OpenFlag, perm fs.FileMode) (File, error) {
+	return open(name, flag, func() (*os.File, error) {
+		f, err := openPerm(name, flag, perm)
+		if err != nil || flag&Create == 0 {
+			return f, err
+		}
+		if fi, err := f.Stat(); err == nil && fi.Size() == 0 && fi.Mode().Perm() != perm {
+			_ = f.Chmod(perm) // another owner's: it stays as it is
+		}
+		return f, nil
+	})
 }
 
 // unlink removes a file's entry. os.Remove would remove an empty directory.

@@ -48,17 +48,16 @@ func TestCheckpointPragmaElsewhereIsBounded(t *testing.T) {
 	defer tx.Rollback()
 	get[int](t, tx, "SELECT count(*) FROM t")
 	mustExec(t, db, "INSERT INTO t VALUES(1)")
-	release := time.AfterFunc(20*time.Second, func() { _ = tx.Rollback() })
-	defer release.Stop()
-	begin := time.Now()
+	// So that a failure is told; nothing on the way takes as long.
+	release := time.AfterFunc(5*time.Minute, func() { _ = tx.Rollback() })
 	other := openAt(t, path, "_busy_timeout=50&_pragma=wal_checkpoint(truncate)")
 	if err := oneConn(t, other).Raw(func(c any) error {
 		return c.(Conn).Raw().Exec("PRAGMA wal_checkpoint(TRUNCATE)")
 	}); err != nil {
 		t.Error(err)
 	}
-	if d := time.Since(begin); d > 10*time.Second {
-		t.Errorf("two checkpoints beside a reader took %s", d)
+	if !release.Stop() {
+		t.Error("two checkpoints beside a reader have waited for it")
 	}
 }
 

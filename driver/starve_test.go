@@ -6,8 +6,10 @@ package driver
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -16,11 +18,11 @@ import (
 )
 
 // limited opens a database whose log has a limit of so many frames, beyond which
-// readers are detached at once.
+// readers are detached at once. A writer is held for as long as that takes.
 func limited(t *testing.T, frames int64) (*walnut.DB, *sql.DB) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "a.db")
-	db, err := walnut.Open(path, &walnut.Options{MaxLogSize: frames * 4120, MaxWriterHold: 10 * time.Millisecond, ReaderGrace: -1})
+	db, err := walnut.Open(path, &walnut.Options{MaxLogSize: frames * 4120, MaxWriterHold: time.Hour, ReaderGrace: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,5 +218,111 @@ func TestLimitsOfName(t *testing.T) {
 	defer db.Close()
 	if n := db.Stats().LimitFrames; n != 1<<20/4120 {
 		t.Errorf("the limit is %d frames", n)
+	}
+}
+
+// TestKeptReadSaysWhatItRuns: reports name the statement and the label of the read
+// that runs, and not of the one that began the keeping.
+func TestKeptReadSaysWhatItRuns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	db, err := walnut.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	s, err := sql.Open("walnut", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Exec("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t(v) VALUES(1)"); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const text = "SELECT v, 'the slow one' FROM t"
+	for _, q := range []string{text, "SELECT v, '' FROM t", "SELECT v, '' FROM t", "SELECT v, '' FROM t"} {
+		if err := c.QueryRowContext(context.Background(), q).Scan(new(int), new(string)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := c.QueryContext(walnut.WithLabel(context.Background(), "nightly"), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	if r := db.Readers(); len(r) != 1 || r[0].SQL != text || r[0].Label != "nightly" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestHeldStatementIsCancelled: a statement that is held for readers ends with its
+// context.
+func TestHeldStatementIsCancelled(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	db, err := walnut.Open(path, &walnut.Options{MaxLogSize: 20 * 4120, MaxWriterHold: time.Hour, ReaderGrace: 2 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	s, err := sql.Open("walnut", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Exec("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t(v) VALUES(1)"); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := s.Query("SELECT v FROM t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		t.Fatal(rows.Err())
+	}
+	for db.Stats().LogFrames < db.Stats().LimitFrames {
+		if _, err := s.Exec("UPDATE t SET v = v + 1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, texts := range [][]string{{"UPDATE t SET v = 0"}, {"BEGIN IMMEDIATE"}, {"BEGIN; SELECT v FROM t", "UPDATE t SET v = 0", "SELECT v FROM t"}} {
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() {
+			for {
+				if w := db.Writers(); len(w) > 0 && w[0].Held {
+					cancel()
+					return
+				}
+				runtime.Gosched()
+			}
+		}()
+		c, err := s.Conn(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := texts[0]
+		if len(texts) > 1 {
+			text = texts[1]
+			if _, err := c.ExecContext(context.Background(), texts[0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := c.ExecContext(ctx, text); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", text, err)
+		}
+		if w := db.Writers(); len(w) != 0 {
+			t.Errorf("%s has left: %+v", text, w)
+		}
+		if len(texts) > 2 {
+			if _, err := c.ExecContext(context.Background(), texts[2]); err != nil {
+				t.Errorf("after %s: %v", text, err)
+			}
+		}
+		cancel()
+		_ = c.Close()
 	}
 }

@@ -82,16 +82,19 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 // sample is what one scrape looks at.
 type sample struct {
 	walnut.Stats
-	// oldest is the age of the oldest reader, held the most of the log, in bytes,
-	// that one reader keeps.
-	oldest time.Duration
-	held   int64
+	// oldest is the age of the oldest reader. held is the most of the log, in bytes,
+	// that one reader keeps, and holder the age of that one.
+	oldest, holder time.Duration
+	held           int64
 }
 
 func take(db *walnut.DB) *sample {
 	s := &sample{Stats: db.Stats()}
-	for _, r := range db.Readers() {
-		s.oldest, s.held = max(s.oldest, r.Age), max(s.held, r.LogBytes)
+	for _, r := range db.Readers() { // the oldest first
+		s.oldest = max(s.oldest, r.Age)
+		if r.LogBytes > s.held {
+			s.held, s.holder = r.LogBytes, r.Age
+		}
 	}
 	return s
 }

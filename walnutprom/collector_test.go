@@ -124,7 +124,8 @@ func TestValues(t *testing.T) {
 			t.Errorf("walnut_%s is %v, not %v", name, got, want)
 		}
 	}
-	if s.Backfilled == 0 || readers[0].LogBytes == 0 || one("oldest_reader_age_seconds") < readers[0].Age.Seconds() {
+	if s.Backfilled == 0 || readers[0].LogBytes == 0 || one("oldest_reader_age_seconds") < readers[0].Age.Seconds() ||
+		one("log_holder_age_seconds") != one("oldest_reader_age_seconds") {
 		t.Errorf("%+v, %+v", s, readers)
 	}
 	for name, want := range map[string]walnut.Histogram{"group_size": s.GroupSizes, "log_sync_duration_seconds": s.LogSyncTime,

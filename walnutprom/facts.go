@@ -84,6 +84,8 @@ var facts = []fact{
 		gauge: func(s *sample) float64 { return s.oldest.Seconds() }},
 	{name: "log_held_bytes", help: "The most of the log that one reader keeps from being copied and used again.",
 		gauge: func(s *sample) float64 { return float64(s.held) }},
+	{name: "log_holder_age_seconds", help: "How long the reader of walnut_log_held_bytes has been open, which keeps the most of the log; the oldest of them, if several keep as much; 0 if nobody keeps any.",
+		gauge: func(s *sample) float64 { return s.holder.Seconds() }},
 	{name: "detached_readers_total", help: "Readers that were detached: they stayed beyond Options.ReaderGrace while the log was at its limit, and read on with the help of the side file.",
 		counter: func(s *sample) uint64 { return s.Detached }},
 	{name: "pool_hits_total", help: "Pages that were found in the buffer pool.",

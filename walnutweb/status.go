@@ -15,6 +15,10 @@ type Status struct {
 	Path string `json:"path"`
 	// Time is when the status was taken.
 	Time time.Time `json:"time"`
+	// Health says in words what keeps the log from being used again, if anything
+	// does, and Level how bad that is: "ok", "note" or "bad".
+	Health string `json:"health"`
+	Level  string `json:"level"`
 	// Stats are the engine's figures. Its Failed is in Failed, as text.
 	Stats  walnut.Stats `json:"stats"`
 	Failed string       `json:"failed,omitempty"`
@@ -55,5 +59,6 @@ func Collect(db *walnut.DB) Status {
 		}
 		s.Checkpoints = append(s.Checkpoints, w)
 	}
+	s.Health, s.Level = health(&s)
 	return s
 }

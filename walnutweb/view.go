@@ -16,16 +16,12 @@ import (
 // view is a Status to be shown.
 type view struct {
 	Status
-	// Health says in words what keeps the log, and Level how bad that is: "ok",
-	// "note" or "bad".
-	Health, Level string
-	Log           picture
-	Groups        []bar
+	Log    picture
+	Groups []bar
 }
 
 func newView(s Status) view {
 	v := view{Status: s, Log: newPicture(&s), Groups: groupBars(s.Stats.GroupSizes)}
-	v.Health, v.Level = health(&s)
 	slices.Reverse(v.Checkpoints) // the newest first
 	return v
 }

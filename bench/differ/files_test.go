@@ -7,7 +7,6 @@ package differ
 
 import (
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -96,7 +95,7 @@ func copyFile(from, to string) error {
 
 // swap closes both sides, compares their files, and opens each on the files of
 // the other.
-func (p *pair) swap() (*difference, error) {
+func (p *pair) swap(all tally) (*difference, error) {
 	for _, s := range p.sides {
 		if err := s.close(); err != nil {
 			return nil, fmt.Errorf("%s: close: %w", s.engine, err)
@@ -111,7 +110,7 @@ func (p *pair) swap() (*difference, error) {
 			}
 		}
 	}
-	if d, err := p.compareBytes(); d != nil || err != nil {
+	if d, err := p.compareBytes(all); d != nil || err != nil {
 		return d, err
 	}
 	p.sides[0].path, p.sides[1].path = p.sides[1].path, p.sides[0].path
@@ -153,12 +152,8 @@ func (p *pair) takeOver() (*difference, error) {
 	return p.compareCopies()
 }
 
-// compareBytes compares the closed database files, of which all is SQLite's
-// doing but two counters. What free pages hold is of no account, and differs:
-// where it has a rollback journal SQLite leaves out writes of pages that are freed.
-// Databases with pointer maps (auto_vacuum) are left out as well: those have
-// entries that differ and that integrity_check accepts.
-func (p *pair) compareBytes() (*difference, error) {
+// compareBytes compares the closed database files, of which all is SQLite's doing.
+func (p *pair) compareBytes(all tally) (*difference, error) {
 	for _, suffix := range []string{"", "b"} {
 		var files [2][]byte
 		for i, s := range p.sides {
@@ -166,39 +161,12 @@ func (p *pair) compareBytes() (*difference, error) {
 			if files[i], err = os.ReadFile(s.path + suffix); err != nil {
 				return nil, err
 			}
-			if len(files[i]) >= 100 {
-				clear(files[i][24:28]) // change counter
-				clear(files[i][92:96]) // and the one that the size is valid for
-			}
 		}
-		a, b := files[0], files[1]
-		if freePages(a) > 0 || freePages(b) > 0 || hasPointerMaps(a) {
-			continue
-		}
-		if len(a) != len(b) {
-			return &difference{walnut: fmt.Sprintf("%d bytes%s", len(a), suffix), c: fmt.Sprintf("%d bytes", len(b))}, nil
-		}
-		for at := range a {
-			if a[at] != b[at] {
-				return &difference{walnut: fmt.Sprintf("at %d%s: %x", at, suffix, a[at:min(at+40, len(a))]), c: fmt.Sprintf("%x", b[at:min(at+40, len(b))])}, nil
-			}
+		if walnut, c := compareFiles(files, all); walnut != c {
+			return &difference{walnut: "file " + suffix + ": " + walnut, c: c}, nil
 		}
 	}
 	return nil, nil
-}
-
-// freePages is the number of free pages that the header counts.
-func freePages(db []byte) uint32 {
-	if len(db) < 100 {
-		return 0
-	}
-	return binary.BigEndian.Uint32(db[36:40])
-}
-
-// hasPointerMaps reports whether the header says that vacuuming is automatic or
-// incremental.
-func hasPointerMaps(db []byte) bool {
-	return len(db) >= 100 && binary.BigEndian.Uint32(db[52:56]) != 0
 }
 
 // dump tells everything in the databases at path and at its sibling.

@@ -66,7 +66,12 @@ func invent(rng *rand.Rand) (create []string, tables []table) {
 		if !strings.Contains(create[len(create)-1], "(id, c0)") { // a key of its own
 			parents[prefix] = t.bare()
 		}
-		create = append(create, t.indexes(rng)...)
+		indexes := t.indexes(rng)
+		if len(indexes) == 0 && !t.rowid {
+			// See the package comment on REPLACE.
+			indexes = append(indexes, fmt.Sprintf("CREATE INDEX %si%s_only ON %s(c0)", prefix, t.bare(), t.bare()))
+		}
+		create = append(create, indexes...)
 	}
 	for _, t := range tables {
 		create = append(create, t.triggers(rng, tables)...)
@@ -188,7 +193,12 @@ func (t *table) value(rng *rand.Rand, c column, i, last string) string {
 }
 
 func (t *table) insert(rng *rand.Rand, or string) string {
-	rows := []int{1, 2, 5, 40, 220}[rng.IntN(5)]
+	return t.insertFrom(rng, or, []int{1, 2, 5, 40, 220}[rng.IntN(5)], "")
+}
+
+// insertFrom inserts rows; a condition on them, if there is one, takes the place
+// of an upsert.
+func (t *table) insertFrom(rng *rand.Rand, or string, rows int, where string) string {
 	var names, values []string
 	if !t.rowid || rng.IntN(2) == 0 {
 		names, values = append(names, "id"), append(values, fmt.Sprintf("i + %d", rng.IntN(60)))
@@ -198,13 +208,14 @@ func (t *table) insert(rng *rand.Rand, or string) string {
 			names, values = append(names, c.name), append(values, t.value(rng, c, "i", fmt.Sprint(rows)))
 		}
 	}
-	upsert := ""
-	switch c := t.column(rng); rng.IntN(8) {
-	case 0:
+	upsert := where
+	switch c, n := t.column(rng), rng.IntN(8); {
+	case where != "":
+	case n == 0:
 		upsert = fmt.Sprintf(" WHERE true ON CONFLICT DO UPDATE SET %s = excluded.%s", c, c)
-	case 1:
+	case n == 1:
 		upsert = " WHERE true ON CONFLICT DO NOTHING"
-	case 2:
+	case n == 2:
 		upsert = fmt.Sprintf(" WHERE true ON CONFLICT (id) DO UPDATE SET %s = NULL WHERE id %% 3 > 0", c)
 	}
 	return fmt.Sprintf("%sINSERT%s INTO %s(%s) SELECT %s FROM r%s", rowsOf(rows), or, t.name, strings.Join(names, ", "), strings.Join(values, ", "), upsert)

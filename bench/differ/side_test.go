@@ -30,6 +30,7 @@ type side struct {
 	path   string // of the main database; the second has a b behind it
 	plan   *plan
 	held   []*walnut.DB // the engines with the bounds of the plan
+	halter halter
 	db     *sql.DB
 	conns  [connections]*conn
 }
@@ -37,9 +38,11 @@ type side struct {
 type conn struct {
 	*sql.Conn
 	rows    []*sql.Rows
+	cancels []context.CancelFunc // of their contexts
 	n       int
 	kept    map[string]*sql.Stmt
 	version int64
+	moved   bool // it may have committed while it had a query open
 }
 
 var background = context.Background()
@@ -79,7 +82,7 @@ func (s *side) open() (err error) {
 			s.held = append(s.held, db)
 		}
 	}
-	if s.db, err = sql.Open(s.engine, dsn(s.engine, s.path)); err != nil {
+	if s.db, err = opener(s.engine, dsn(s.engine, s.path), &s.halter); err != nil {
 		return err
 	}
 	s.db.SetMaxIdleConns(-1) // a connection that is closed is closed
@@ -146,6 +149,8 @@ func class(err error) string {
 	switch {
 	case err == nil:
 		return "ok"
+	case errors.Is(err, context.Canceled):
+		return interrupted
 	case errors.As(err, &c):
 		return fmt.Sprint("code ", int(c.ExtendedCode))
 	case errors.As(err, &extended):
@@ -207,11 +212,13 @@ func (c *conn) prepared(q string) string {
 // start begins a query that next goes on with.
 func (c *conn) start(q string) string {
 	c.n++ // one of the drivers has one cursor for a text
-	r, err := c.QueryContext(background, q+strings.Repeat(" ", c.n))
+	ctx, cancel := context.WithCancel(background)
+	r, err := c.QueryContext(ctx, q+strings.Repeat(" ", c.n))
 	if err != nil {
+		cancel()
 		return class(err)
 	}
-	c.rows = append(c.rows, r)
+	c.rows, c.cancels = append(c.rows, r), append(c.cancels, cancel)
 	return c.next(len(c.rows) - 1)
 }
 
@@ -232,8 +239,26 @@ func (c *conn) closeRows(i int) string {
 		return "none"
 	}
 	err := c.rows[i].Close()
+	c.cancels[i]() // only now: it would close them at a moment of its own
 	c.rows = append(c.rows[:i:i], c.rows[i+1:]...)
+	c.cancels = append(c.cancels[:i:i], c.cancels[i+1:]...)
 	return class(err)
+}
+
+// cancel ends the context of the i-th open query and asks for one more row. What
+// closing says is left out: whether that is told to this call or to database/sql,
+// which closes too, is chance.
+func (c *conn) cancel(i int) string {
+	if i >= len(c.rows) {
+		return "none"
+	}
+	c.cancels[i]()
+	said := "a row"
+	if !c.rows[i].Next() {
+		said = class(c.rows[i].Err())
+	}
+	c.closeRows(i)
+	return said
 }
 
 // dataVersion tells whether the database has changed since it was last asked.

@@ -23,26 +23,32 @@ const (
 	reconnect
 	version    // whether PRAGMA data_version has changed
 	checkpoint // all connections end what they have open; then the text runs
+	beside     // the checkpoint runs beside whatever the others have open
+	interrupt  // the context of the statement ends in the middle of it
+	cancel     // the context of an open query ends between two rows
 	copies     // each engine opens copies of the files of both
 	exchange   // the engines close, and exchange their files
 	takeover   // the engines end as if killed, and each goes on with the other's file and log
 )
 
 var kindNames = [...]string{
-	"exec", "exec", "query", "prepared", "start", "next", "close rows", "attach", "reconnect", "data_version", "quietly", "copies", "exchange", "take over",
+	"exec", "exec", "query", "prepared", "start", "next", "close rows", "attach", "reconnect", "data_version", "quietly", "beside", "interrupt", "cancel", "copies", "exchange", "take over",
 }
 
 // step is one step of a run. It makes sense in any state.
 type step struct {
 	kind kind
 	conn int
-	n    int // which cursor
+	n    int  // which cursor; which call of halt() interrupts
+	late bool // the statement need not notice before it ends
 	text string
 }
 
 func (s step) String() string {
 	switch s.kind {
-	case next, closeRows:
+	case interrupt:
+		return fmt.Sprintf("%d: %s at call %d, late %t: %s", s.conn, kindNames[s.kind], s.n, s.late, s.text)
+	case next, closeRows, cancel:
 		return fmt.Sprintf("%d: %s %d", s.conn, kindNames[s.kind], s.n)
 	case attach, reconnect, version:
 		return fmt.Sprintf("%d: %s", s.conn, kindNames[s.kind])
@@ -110,6 +116,7 @@ var setup = []string{
 	"CREATE TABLE wr(a TEXT, b INT, c GENERATED ALWAYS AS (b * 2) STORED, PRIMARY KEY (a, b)) WITHOUT ROWID",
 	"CREATE TABLE child(id INTEGER PRIMARY KEY, p REFERENCES t(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED)",
 	"CREATE TABLE audit(n INTEGER PRIMARY KEY, what TEXT)",
+	"CREATE INDEX wr_only ON wr(b)", // see the package comment on REPLACE
 	"CREATE INDEX part ON t(v) WHERE v > 10",
 	"CREATE INDEX expr ON t(length(w))",
 	"CREATE TRIGGER ins AFTER INSERT ON t WHEN new.id % 4 = 0 BEGIN INSERT INTO audit(what) VALUES ('t ' || new.id); END",
@@ -237,7 +244,7 @@ func (p *plan) draw(rng *rand.Rand) step {
 	for i := len(reads); i < len(read); i++ {
 		read[i] = one.read(rng, p.tables)
 	}
-	switch k := rng.IntN(200); {
+	switch k := rng.IntN(212); {
 	case k < 35:
 		return pick(query, read...)
 	case k < 47:
@@ -278,6 +285,13 @@ func (p *plan) draw(rng *rand.Rand) step {
 		s.kind = copies
 	case k < 198:
 		s.kind = takeover
+	case k < 203:
+		mode := []string{"PASSIVE", "FULL", "FULL", "RESTART", "RESTART", "TRUNCATE", "TRUNCATE"}[rng.IntN(7)]
+		return pick(beside, "PRAGMA main.wal_checkpoint("+mode+")", "PRAGMA main.wal_checkpoint("+mode+")", "PRAGMA wal_checkpoint("+mode+")", "PRAGMA b.wal_checkpoint("+mode+")")
+	case k < 209:
+		return p.drawInterrupt(rng, s, one)
+	case k < 210:
+		s.kind = cancel
 	default:
 		s.kind = exchange
 	}

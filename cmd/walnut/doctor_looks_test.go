@@ -14,6 +14,7 @@ import (
 
 	"github.com/walnutdb/walnut/cmd/walnut/internal/atrest"
 	"github.com/walnutdb/walnut/disk"
+	"github.com/walnutdb/walnut/internal/walformat"
 )
 
 // says fails unless the doctor says text of db, with that level.
@@ -80,6 +81,46 @@ func TestDoctorCopied(t *testing.T) {
 	says(t, db, atrest.Note, "Of the pages in the log, 1 of 2 are")
 	write(t, db, append(file, []byte(strings.Repeat("\x03", 4096))...))
 	says(t, db, atrest.Note, "is in the database file too, and yet the log goes on. It was begun anew before: its checkpoint sequence is 5.")
+}
+
+// TestDoctorBeyondLimit: a log that is longer than the default limit, at rest; what
+// is said first of one in use.
+func TestDoctorBeyondLimit(t *testing.T) {
+	const size = 65536
+	db := filepath.Join(t.TempDir(), "a.db")
+	write(t, db, append(testPage1(size, 3), make([]byte, 2*size)...))
+	log := newTestLog(size)
+	for range 1100 {
+		log.add(2, 3)
+	}
+	write(t, db+"-wal", log.b)
+	says(t, db, atrest.Warning, "It is beyond 64.0 MiB, Options.MaxLogSize")
+	says(t, db, atrest.Note, "The next one to open the database reads the log")
+	list, err := atrest.Examine(disk.OS(), db, func(int64, int64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range list {
+		if a.Topic == "log" && !strings.Contains(a.Todo, "walnut checkpoint --mode truncate a.db") {
+			t.Errorf("%+v", a)
+		}
+	}
+	f, err := disk.OS().Open(db, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Lock(walformat.PendingByte+2, walformat.SharedSize, disk.Shared); err != nil {
+		t.Fatal(err)
+	}
+	if list, err = atrest.Examine(disk.OS(), db, func(int64, int64) {}); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range list {
+		if a.Topic == "recovery" || strings.Contains(a.Todo, "walnut checkpoint") || a.Topic == "log" && !strings.Contains(a.Todo, "walnut top URL") {
+			t.Errorf("in use: %+v", a)
+		}
+	}
 }
 
 func TestDoctorOrphanLog(t *testing.T) {

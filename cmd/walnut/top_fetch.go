@@ -102,7 +102,7 @@ func cleanStatus(s *walnutweb.Status) {
 			*t = harmless(*t)
 		}
 	}
-	clean(&s.Path, &s.Failed)
+	clean(&s.Path, &s.Failed, &s.Health, &s.Level)
 	for i := range s.Readers {
 		clean(&s.Readers[i].Label, &s.Readers[i].SQL)
 	}

@@ -103,6 +103,23 @@ func TestTopPicture(t *testing.T) {
 	}
 }
 
+// TestTopHealth: what the page says first is said here too, as a whole.
+func TestTopHealth(t *testing.T) {
+	s := fixedStatus()
+	for level, want := range map[string]look{"ok": looksPlain, "note": looksNote, "bad": looksBad} {
+		s.Health, s.Level = "Reader “nightly report” keeps 866.8 MiB of the log, for 3m50s.", level
+		l := healthLines(s, 30)
+		if len(l) != 3 || l[0].look != want || l[1].text != "866.8 MiB of the log, for" {
+			t.Errorf("%s: %+v", level, l)
+		}
+	}
+	// Of a page that does not say it.
+	s.Health, s.Stats.LogFrames = "", s.Stats.LimitFrames
+	if l := healthLines(s, 100); len(l) != 1 || !strings.Contains(l[0].text, "at its limit") || l[0].look != looksBad {
+		t.Errorf("%+v", l)
+	}
+}
+
 func TestTopKeys(t *testing.T) {
 	m := newTestTop()
 	m.Update(tea.WindowSizeMsg{Width: 60, Height: 8})
@@ -169,7 +186,7 @@ func TestTopConnectionFails(t *testing.T) {
 
 func TestTopHarmless(t *testing.T) {
 	s := fixedStatus()
-	for _, p := range []*string{&s.Path, &s.Failed, &s.Readers[0].Label, &s.Readers[0].SQL, &s.Writers[0].SQL, &s.Checkpoints[0].WaitedFor, &s.Checkpoints[1].Err, &s.Checkpoints[1].Mode} {
+	for _, p := range []*string{&s.Path, &s.Failed, &s.Health, &s.Level, &s.Readers[0].Label, &s.Readers[0].SQL, &s.Writers[0].SQL, &s.Checkpoints[0].WaitedFor, &s.Checkpoints[1].Err, &s.Checkpoints[1].Mode} {
 		*p = evil
 	}
 	m := newTestTop()

@@ -57,14 +57,7 @@ func plainLines(lines []topLine, width int) string {
 func statusLines(s, before *walnutweb.Status, width int) []topLine {
 	st := &s.Stats
 	l := []topLine{{text: s.Path + "  " + s.Time.Format(time.TimeOnly), look: looksTitle}}
-	switch {
-	case s.Failed != "":
-		l = append(l, topLine{"The log has failed and refuses writes: " + s.Failed, looksBad})
-	case st.LimitFrames > 0 && st.LogFrames >= st.LimitFrames:
-		l = append(l, topLine{"The log is at its limit: writers are held, and readers that stay are detached.", looksBad})
-	case st.CheckpointErrors > 0:
-		l = append(l, topLine{fmt.Sprintf("%d checkpoints have failed.", st.CheckpointErrors), looksBad})
-	}
+	l = append(l, healthLines(s, width)...)
 	l = append(l, topLine{})
 	l = append(l, logLines(st, width)...)
 	l = append(l, topLine{})
@@ -75,6 +68,35 @@ func statusLines(s, before *walnutweb.Status, width int) []topLine {
 	l = append(l, writerLines(s, width)...)
 	l = append(l, topLine{})
 	return append(l, checkpointLines(s, width)...)
+}
+
+// healthLines are what the page says first. A page that is older than this command
+// may say nothing of the kind.
+func healthLines(s *walnutweb.Status, width int) (l []topLine) {
+	st, text, k := &s.Stats, s.Health, looksBad
+	switch {
+	case text != "" && s.Level == "ok":
+		k = looksPlain
+	case text != "" && s.Level == "note":
+		k = looksNote
+	case text != "":
+	case s.Failed != "":
+		text = "The log has failed and refuses writes: " + s.Failed
+	case st.LimitFrames > 0 && st.LogFrames >= st.LimitFrames:
+		text = "The log is at its limit: writers are held, and readers that stay are detached."
+	case st.CheckpointErrors > 0:
+		text = fmt.Sprintf("%d checkpoints have failed.", st.CheckpointErrors)
+	default:
+		return nil
+	}
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && lipgloss.Width(line)+1+lipgloss.Width(word) > width {
+			l, line = append(l, topLine{line, k}), ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return append(l, topLine{line, k})
 }
 
 // cells is n times c; none if n is negative.
@@ -98,7 +120,7 @@ func logLines(st *walnutdb.Stats, width int) []topLine {
 			continue
 		}
 		marks[min(at(m.Frame), width-1)] = rune('0' + i)
-		held = append(held, fmt.Sprintf("%d: frame %d, %s", i, m.Frame, count(m.Readers, "reader")))
+		held = append(held, fmt.Sprintf("%d: frame %s, %s", i, figures.Thousands(uint64(m.Frame)), count(m.Readers, "reader")))
 	}
 	limit := "no limit"
 	if st.LimitFrames > 0 {
@@ -251,8 +273,17 @@ func checkpointLines(s *walnutweb.Status, width int) []topLine {
 		if c.Auto {
 			mode += ", auto"
 		}
-		l = append(l, topLine{fit(fmt.Sprintf("%9s ago  took %9s  %-15s  %d pages, %d of %d frames  %s",
-			ageText(c.Ago), ageText(c.Duration), mode, c.Pages, c.Backfilled, c.LogFrames, rest), width), k})
+		text := fmt.Sprintf("%9s ago  took %9s  %-15s  %s pages, %s of %s frames", ageText(c.Ago), ageText(c.Duration), mode,
+			figures.Thousands(uint64(c.Pages)), figures.Thousands(uint64(c.Backfilled)), figures.Thousands(uint64(c.LogFrames)))
+		switch { // the reason is what one looks for: it gets a line of its own before it is cut
+		case rest == "":
+		case lipgloss.Width(text+"  "+rest) <= width:
+			text += "  " + rest
+		default:
+			l = append(l, topLine{fit(text, width), k})
+			text = cells(15, ' ') + rest
+		}
+		l = append(l, topLine{fit(text, width), k})
 	}
 	return l
 }

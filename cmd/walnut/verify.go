@@ -92,6 +92,11 @@ func runVerify(ctx context.Context, file string, asJSON bool, out, errOut io.Wri
 	if err != nil {
 		return err
 	}
+	return r.tell(file, asJSON, out, errOut)
+}
+
+// tell prints the report, and returns the exit status that it stands for.
+func (r *verifyReport) tell(file string, asJSON bool, out, errOut io.Writer) (err error) {
 	if asJSON {
 		err = writeJSON(out, r)
 	} else {

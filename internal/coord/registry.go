@@ -75,6 +75,15 @@ func (r *Reader) Detached() (FileVersion, bool) {
 	return FileVersion(d - 1), d != 0
 }
 
+// DetachedAfter is Detached for a caller that has just read from memory that may
+// have been overwritten since it was detached. Some processors make a plain load
+// late, behind an atomic load that follows it, but none behind an atomic write:
+// so this is one, which changes nothing.
+func (r *Reader) DetachedAfter() (FileVersion, bool) {
+	d := r.detached.Add(0)
+	return FileVersion(d - 1), d != 0
+}
+
 // IsDetached reports whether the reader has entered and is detached. As Detached.
 func (r *Reader) IsDetached() bool { return r.shard != nil && r.detached.Load() != 0 }
 

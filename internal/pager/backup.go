@@ -3,6 +3,7 @@
 package pager
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,8 +29,11 @@ func (t *Tx) CopyTo(ctx context.Context, f disk.File, progress func(done, total 
 	if err != nil {
 		return err
 	}
-	if err := impossibleSize(t.size, t.st.MaxFrame, int64(ps), size); err != nil {
-		return err
+	// For a detached reader the file may have been cut: what it lacks was saved.
+	if !t.reader.IsDetached() {
+		if err := impossibleSize(t.size, t.st.MaxFrame, int64(ps), size); err != nil {
+			return err
+		}
 	}
 	per := max(1, copyBytes/ps)
 	buf := make([]byte, per*ps)
@@ -115,7 +119,7 @@ func (s *Store) Backup(ctx context.Context, path string, overwrite bool, progres
 			_ = f.Close()
 		}
 	}()
-	tx := s.BeginRead(coord.Who{Label: "backup"})
+	tx := s.BeginRead(coord.Who{Label: cmp.Or(coord.LabelOf(ctx), "backup")})
 	err = tx.CopyTo(ctx, f, progress)
 	tx.End()
 	if err != nil {

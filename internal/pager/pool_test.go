@@ -156,7 +156,7 @@ func TestCommitAllocations(t *testing.T) {
 		if err := s.RequestWriteInto(&r, coord.Who{}, wal.AutoActions{}); err != nil {
 			t.Fatal(err)
 		}
-		tx, err := r.Begin()
+		tx, err := r.Begin(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func TestLargeTransactionLeavesNoRoom(t *testing.T) {
 			if err := s.RequestWriteInto(&r, coord.Who{}, wal.AutoActions{}); err != nil {
 				t.Fatal(err)
 			}
-			tx, err := r.Begin()
+			tx, err := r.Begin(ctx)
 			if err != nil {
 				t.Fatal(err)
 			}

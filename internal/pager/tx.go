@@ -92,8 +92,9 @@ func (s *Store) BeginReadInto(t *Tx, who coord.Who, began coord.Moment) {
 func (t *Tx) Suspend() { t.End() }
 
 // Resume takes a suspended transaction up again, if what it read is still the
-// published state: it then reads on as if it had held its mark all the time.
-func (t *Tx) Resume() bool {
+// published state: it then reads on as if it had held its mark all the time, for
+// who from now on.
+func (t *Tx) Resume(who coord.Who) bool {
 	t.assertState()
 	c := t.s.log.Coordinator()
 	if c.Published() != t.st { // saves taking a mark for nothing
@@ -104,7 +105,7 @@ func (t *Tx) Resume() bool {
 		c.EndRead(mark)
 		return false
 	}
-	t.file, t.done = mark.InFile(), false
+	t.file, t.done, t.who = mark.InFile(), false, who
 	c.Enter(&t.reader, mark, st, t.who, 0)
 	return true
 }
@@ -143,8 +144,9 @@ func (t *Tx) RequestUpgrade(auto wal.AutoActions) (*WriteRequest, error) {
 }
 
 // Begin takes the granted place and returns the writing transaction. After an
-// error a transaction that reads goes on reading.
-func (r *WriteRequest) Begin() (*Tx, error) {
+// error a transaction that reads goes on reading. The end of ctx ends what
+// [wal.WriterRequest.Begin] waits for, and is no error.
+func (r *WriteRequest) Begin(ctx context.Context) (*Tx, error) {
 	t := r.tx
 	// What an upgrade has read is the newest accepted and published state, and
 	// stays so while it has the place.
@@ -153,7 +155,7 @@ func (r *WriteRequest) Begin() (*Tx, error) {
 	if upgrade && !detached {
 		t.leave()
 	}
-	w, err := r.WriterRequest.Begin()
+	w, err := r.WriterRequest.Begin(ctx)
 	if err != nil {
 		if upgrade && !detached {
 			// The log has failed: nobody overwrites or restarts anything any
@@ -182,7 +184,7 @@ func (r *WriteRequest) Wait(ctx context.Context) (*Tx, error) {
 	if err := r.WriterRequest.Granted(ctx); err != nil {
 		return nil, err
 	}
-	return r.Begin()
+	return r.Begin(ctx)
 }
 
 // Writing reports whether the transaction holds the writer's place.
@@ -271,7 +273,7 @@ func (t *Tx) fetch(n walformat.PageNo, f walformat.FrameNo, dst []byte) error {
 		f = 0 // it is in the database file, whatever frame it was in
 	}
 	err := log.ReadPage(t.st, f, n, dst)
-	if v, ok := t.reader.Detached(); ok {
+	if v, ok := t.reader.DetachedAfter(); ok {
 		return log.ReadDetached(v, n, dst)
 	}
 	return err

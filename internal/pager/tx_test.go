@@ -351,7 +351,7 @@ func TestUpgrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := req.Begin(); err != nil {
+	if _, err := req.Begin(ctx); err != nil {
 		t.Fatal(err)
 	}
 	set(t, r, 2, 2)
@@ -395,7 +395,7 @@ func TestKeep(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err = req.Begin(); err != nil {
+				if _, err = req.Begin(ctx); err != nil {
 					t.Fatal(err)
 				}
 			} else {

@@ -92,7 +92,7 @@ func TestUpgradeOnFailedLog(t *testing.T) {
 		if !inFile { // else it is the restart of the log that meets the fault
 			wantErr(t, checkpoint(), wal.ErrLogFailed, "")
 		}
-		_, err = req.Begin()
+		_, err = req.Begin(ctx)
 		wantErr(t, err, wal.ErrLogFailed, "")
 		if !reader.reader.Entered() || reader.Writing() || value(t, reader, 2) != 1 || s.OpenTransactions() != 1 {
 			t.Errorf("in file %v: entered %v, writing %v, %d open", inFile, reader.reader.Entered(), reader.Writing(), s.OpenTransactions())
@@ -187,5 +187,47 @@ func TestUpgradesBesideEachOther(t *testing.T) {
 	}
 	if st := s.Log().Stats(); st.ReadersInFile+st.ReadersInLog > 0 || s.OpenTransactions() != 0 {
 		t.Errorf("after %d commits %+v", commits.Load(), st)
+	}
+}
+
+// TestCopyDetachedFromAFileThatWasCut: the pages that a detached reader has beyond
+// the end of the file are no damage.
+func TestCopyDetachedFromAFileThatWasCut(t *testing.T) {
+	d := faultdisk.New(1)
+	s := openMem(t, d, 512)
+	tx := begin(t, s)
+	for n := walformat.PageNo(2); n <= 300; n++ {
+		set(t, tx, n, 7)
+	}
+	commit(t, tx, false)
+	if _, err := s.Log().Checkpoint(ctx, wal.Truncate, wal.CheckpointOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	old := s.BeginRead(coord.Who{})
+	defer old.End()
+	if n := len(s.Log().Coordinator().Detach(0, func(coord.ReaderInfo) bool { return true })); n != 1 {
+		t.Fatalf("%d detached", n)
+	}
+	tx = begin(t, s)
+	if err := tx.SetPageCount(3); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, tx, false)
+	if _, err := s.Log().Checkpoint(ctx, wal.Truncate, wal.CheckpointOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := d.Open("/copy.db", disk.Create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := old.CopyTo(ctx, f, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := f.Size(); n != 300*512 {
+		t.Errorf("the copy has %d bytes", n)
+	}
+	if got := value(t, old, 300); got != 7 {
+		t.Errorf("page 300 begins with %d", got)
 	}
 }

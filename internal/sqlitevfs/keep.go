@@ -172,7 +172,7 @@ func (f *file) suspend() bool {
 
 // resume takes the mark again. It fails if something else is published now.
 func (f *file) resume() bool {
-	if f.suspended && f.tx.Resume() {
+	if f.suspended && f.tx.Resume(f.who()) {
 		f.suspended = false
 	}
 	return !f.suspended

@@ -4,6 +4,7 @@ package sqlitevfs
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/ncruces/go-sqlite3"
@@ -59,4 +60,25 @@ func TestRollbackUnderCursor(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantQuery(t, c, "SELECT sum(x) FROM t", "7")
+}
+
+// TestDeferredTransactionsRestartTheLog: a log whose transactions read before they
+// write is copied and begun anew by itself, on a disk where an automatic
+// checkpoint ends before its commit returns.
+func TestDeferredTransactionsRestartTheLog(t *testing.T) {
+	d, open := onDisk(t)
+	c := open()
+	run(t, c, "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=50; CREATE TABLE t(x); INSERT INTO t VALUES(0)")
+	for i := range 1000 {
+		run(t, c, "BEGIN")
+		wantQuery(t, c, "SELECT x FROM t", fmt.Sprint(i))
+		run(t, c, "UPDATE t SET x=x+1; COMMIT")
+	}
+	log, err := d.ReadFile("/db-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if frames := len(log) / 4120; frames > 500 {
+		t.Errorf("the log has grown to %d frames", frames)
+	}
 }

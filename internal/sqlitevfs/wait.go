@@ -3,6 +3,7 @@
 package sqlitevfs
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -29,9 +30,21 @@ func (f *file) wait(req *pager.WriteRequest, err error) error {
 			return err
 		}
 	}
-	tx, err := req.Begin()
+	ctx := context.Background()
+	if f.conn != nil {
+		ctx = f.conn.GetInterrupt()
+	}
+	tx, err := req.Begin(ctx)
 	if err != nil {
 		return f.lockCode(err)
+	}
+	if ctx.Err() != nil { // it may have been held, and was let go
+		reads := f.tx != nil
+		if err := tx.Rollback(reads); err != nil {
+			f.tx = nil
+			return f.lockCode(err)
+		}
+		return sqlite3.INTERRUPT
 	}
 	f.tx = tx
 	return nil

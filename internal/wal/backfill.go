@@ -122,7 +122,13 @@ func (c *checkpoint) copyPages(ctx context.Context, t *coord.State, safe walform
 		return err
 	}
 	done := 0
-	err = newCopier(l, h, t.Index, todo).run(ctx, func(n int) {
+	cp := newCopier(l, h, t.Index, todo)
+	var p *pace
+	if c.paced {
+		p = newPace(l, safe-t.NBackfill)
+		cp.per = min(cp.per, l.slicePages())
+	}
+	err = cp.run(ctx, func(n int) error {
 		done += n
 		c.pages += n
 		l.stats.backfilledPages.Add(uint64(n))
@@ -130,6 +136,10 @@ func (c *checkpoint) copyPages(ctx context.Context, t *coord.State, safe walform
 		if c.o.Progress != nil {
 			c.o.Progress(done, len(todo))
 		}
+		if p != nil && done < len(todo) {
+			return p.slice(done, len(todo))
+		}
+		return nil
 	})
 	if err != nil {
 		return err
@@ -141,14 +151,8 @@ func (c *checkpoint) copyPages(ctx context.Context, t *coord.State, safe walform
 			return fmt.Errorf("set the size of %s to %d bytes: %w", db.Name(), want, err)
 		}
 	}
-	l.stats.dbSync.Add(1)
-	begin := coord.Now()
-	err = db.SyncData()
-	took := coord.Now().Since(begin)
-	l.stats.dbSyncTime.add(took)
-	l.slow(EventSlowSync, took, Event{Database: true})
-	if err != nil {
-		return fmt.Errorf("sync %s: %w", db.Name(), err)
+	if err := l.syncDB(); err != nil {
+		return err
 	}
 	if safe == t.MaxFrame {
 		l.sizeInDoubt = false

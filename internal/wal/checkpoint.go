@@ -108,7 +108,9 @@ type checkpoint struct {
 	o CheckpointOptions
 	r CheckpointResult
 	// auto: the checkpoint was not asked for.
-	auto  bool
+	auto bool
+	// paced: it leaves the device to the commits beside it (see pace.go).
+	paced bool
 	claim coord.Claim
 	// pages were copied.
 	pages int
@@ -180,6 +182,9 @@ func (c *checkpoint) run(ctx context.Context) error {
 // takePlace takes the writer's place.
 func (c *checkpoint) takePlace(ctx context.Context) error {
 	c.claim.Who.Label = c.r.Mode.String() + " checkpoint"
+	if label := coord.LabelOf(ctx); label != "" {
+		c.claim.Who.Label += " of " + label
+	}
 	req, err := c.l.co.RequestWriter(coord.MaintenanceRequest, 0, &c.claim)
 	if err != nil || req == nil {
 		return err
@@ -198,6 +203,8 @@ func (c *checkpoint) tryLock(ctx context.Context) (bool, error) {
 	if c.auto {
 		return false, nil
 	}
+	l.hurry.Add(1)
+	defer l.hurry.Add(-1)
 	select {
 	case l.auto <- struct{}{}: // which an automatic one holds longer than the lock
 		defer func() { <-l.auto }()
@@ -308,6 +315,8 @@ func (l *Log) autoCheckpoint(ctx context.Context, threshold walformat.FrameNo) {
 		return
 	}
 	if !l.beginAutoCheckpoint(threshold) && waiting >= max(4*threshold, l.limitFrames()/2) {
+		l.hurry.Add(1)
+		defer l.hurry.Add(-1)
 		select {
 		case l.auto <- struct{}{}:
 			<-l.auto
@@ -335,9 +344,17 @@ func (l *Log) beginAutoCheckpoint(threshold walformat.FrameNo) bool {
 // more: a commit does not fail for them.
 func (l *Log) runAutoCheckpoint(threshold walformat.FrameNo) {
 	defer func() { <-l.auto }()
-	c := checkpoint{l: l, auto: true, r: CheckpointResult{Mode: Passive}}
-	begin := coord.Now()
-	err := c.finish(c.run(context.Background()))
+	c := checkpoint{l: l, auto: true, paced: true}
+	begin, left := coord.Now(), ^walformat.FrameNo(0)
+	l.readersStay() // it notes who is there now
+	var err error
+	for again := true; again; {
+		c.r = CheckpointResult{Mode: Passive}
+		err = c.finish(c.run(context.Background()))
+		before := left
+		left, again = l.converges(threshold)
+		again = again && err == nil && left <= before/4*3
+	}
 	c.record(begin, err)
 	l.outcome.Store(&outcome{err, c.sideFull, c.r.WaitedFor})
 	if err != nil {
@@ -346,7 +363,11 @@ func (l *Log) runAutoCheckpoint(threshold walformat.FrameNo) {
 	// Writers and readers that overlap leave no moment at which everything
 	// accepted is backfilled and nobody reads the log, which is what an automatic
 	// restart waits for. The next writer makes one, now and then.
-	if st := l.co.Published(); st.MaxFrame >= max(4*threshold, walformat.FrameNo(l.notDue.Load())) {
-		l.restartDue.Store(uint32(threshold))
+	if l.isDue(l.co.Published(), threshold) {
+		if left <= l.atOnce(threshold) || !l.readersStay() {
+			l.restartDue.Store(uint32(threshold))
+		} else {
+			l.postpone(threshold)
+		}
 	}
 }

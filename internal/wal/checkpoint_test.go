@@ -104,7 +104,7 @@ func TestRestartConditions(t *testing.T) {
 			}
 			unblock()
 			if r, _ := x.RequestWrite(true); true { // noRestart
-				if w, err := r.Begin(); err != nil || w.Base.Gen != gen {
+				if w, err := r.Begin(context.Background()); err != nil || w.Base.Gen != gen {
 					t.Errorf("restarted although it is forbidden: %v", err)
 				}
 				x.co.ReleaseWriter()
@@ -130,7 +130,7 @@ func TestRestartNotPublished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := r.Begin()
+	w, err := r.Begin(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestShrink(t *testing.T) {
 	x.commit(SyncFull, 1, 2, 3, 4, 5)
 	x.checkpoint(Passive)
 	r, _ := x.RequestWrite(true)
-	w, err := r.Begin()
+	w, err := r.Begin(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 func (l *Log) Close(empty bool) error {
 	// A write that is under way when its file is closed could still reach the
 	// log after somebody else has recovered it.
+	l.hurry.Add(1) // for ever: nothing is to be paced any more
 	l.background.Wait()
 	l.assertState()
 	if l.refused() != nil || !empty {

@@ -99,7 +99,7 @@ func (w *Writer) Commit(ctx context.Context, frames []Frame, dbSize uint32, o Co
 		mark = l.co.Pin(c.end)
 	}
 	l.co.Accepted(c.seq)
-	l.tooLarge(c)
+	l.tooLarge(c, w.who)
 	early := l.co.EarlyRelease()
 	if early {
 		l.co.ReleaseWriter()

@@ -477,3 +477,26 @@ func TestUnsyncedCommitsAreWrittenOut(t *testing.T) {
 	}
 	t.Error("the failure reached nobody")
 }
+
+// TestExtensionKeepsTheLimit: what is filled ahead is a small part of the limit,
+// also of one that was set after the database was opened.
+func TestExtensionKeepsTheLimit(t *testing.T) {
+	x := newLog(t)
+	x.SetLimits(Limits{LogBytes: 1 << 20})
+	w := x.begin()
+	for n := 1; n <= 1800; n += 30 {
+		if err := w.Reserve(n); err != nil {
+			t.Fatal(err)
+		}
+		size, err := x.Log.file.Size()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if need := int64(x.hdr.Load().EndOffset(walformat.FrameNo(n))); size-need > minChunk {
+			t.Fatalf("%d bytes are filled ahead of %d", size-need, need)
+		}
+	}
+	if err := w.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+}

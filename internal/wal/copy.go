@@ -53,9 +53,9 @@ func newCopier(l *Log, h *walformat.Header, idx *coord.Index, todo []pageFrame) 
 	return c
 }
 
-// run copies all pages and calls wrote, with their number, after each batch.
-// It looks at ctx between two batches.
-func (c *copier) run(ctx context.Context, wrote func(pages int)) error {
+// run copies all pages and calls wrote, with their number, after each batch; an
+// error of it ends the copying. It looks at ctx between two batches.
+func (c *copier) run(ctx context.Context, wrote func(pages int) error) error {
 	n := (len(c.todo) + c.per - 1) / c.per
 	batches := make([]*batch, min(n, c.l.copyDepth()))
 	for i := range batches {
@@ -71,8 +71,7 @@ func (c *copier) run(ctx context.Context, wrote func(pages int)) error {
 		if err := c.write(b); err != nil {
 			return err
 		}
-		wrote(len(b.part))
-		return nil
+		return wrote(len(b.part))
 	})
 }
 

@@ -31,6 +31,19 @@ func manyPages() []walformat.PageNo {
 	return pages
 }
 
+// copyNow copies with a PASSIVE checkpoint, or with an automatic one, which syncs
+// each of its slices.
+func (x *testLog) copyNow(auto bool) error {
+	if !auto {
+		_, err := x.Checkpoint(context.Background(), Passive, CheckpointOptions{})
+		return err
+	}
+	if !x.beginAutoCheckpoint(1) {
+		x.t.Error("an automatic checkpoint is under way")
+	}
+	return x.outcome.Load().err
+}
+
 // versionInDB is the version that page n of the database file has; 0: none.
 func versionInDB(x *testLog, n walformat.PageNo) uint32 {
 	b := x.read(dbName)
@@ -80,13 +93,20 @@ func TestCopyStopsAtDamage(t *testing.T) {
 // checkpoint fails, nothing is backfilled, no goroutine is left, and the next
 // one writes everything again.
 func TestCopyFaults(t *testing.T) {
-	for _, f := range []faultdisk.Fault{
-		{Op: faultdisk.OpRead, Suffix: "-wal"},
-		{Op: faultdisk.OpWrite, Suffix: "/db"},
-		{Op: faultdisk.OpStartWrite},
-		{Op: faultdisk.OpStartWrite, Effect: faultdisk.Nothing},
-		{Op: faultdisk.OpSync, Suffix: "/db", Effect: faultdisk.Nothing},
+	for _, c := range []struct {
+		f     faultdisk.Fault
+		auto  bool
+		least int
+	}{
+		{faultdisk.Fault{Op: faultdisk.OpRead, Suffix: "-wal"}, false, 5},
+		{faultdisk.Fault{Op: faultdisk.OpWrite, Suffix: "/db"}, false, 5},
+		{faultdisk.Fault{Op: faultdisk.OpStartWrite}, false, 5},
+		{faultdisk.Fault{Op: faultdisk.OpStartWrite, Effect: faultdisk.Nothing}, false, 5},
+		{faultdisk.Fault{Op: faultdisk.OpSync, Suffix: "/db", Effect: faultdisk.Nothing}, false, 1},
+		{faultdisk.Fault{Op: faultdisk.OpWrite, Suffix: "/db"}, true, 10},
+		{faultdisk.Fault{Op: faultdisk.OpSync, Suffix: "/db", Effect: faultdisk.Nothing}, true, 10},
 	} {
+		f := c.f
 		n := 1
 		for fired := true; fired; n++ {
 			synctest.Test(t, func(t *testing.T) {
@@ -95,7 +115,7 @@ func TestCopyFaults(t *testing.T) {
 				x.commit(SyncFull, 1, manyPages()...)
 				f.N = n
 				in := x.d.Inject(f)
-				_, err := x.Checkpoint(context.Background(), Passive, CheckpointOptions{})
+				err := x.copyNow(c.auto)
 				if fired = in.Fired(); !fired {
 					in.Remove()
 					return
@@ -111,8 +131,8 @@ func TestCopyFaults(t *testing.T) {
 			})
 		}
 		// The last n fired nothing.
-		if ops := n - 2; ops < 5 && f.Op != faultdisk.OpSync || ops < 1 {
-			t.Errorf("%v: only %d operations", f.Op, ops)
+		if ops := n - 2; ops < c.least {
+			t.Errorf("%v, automatic %v: only %d operations", f.Op, c.auto, ops)
 		}
 	}
 }
@@ -160,6 +180,12 @@ func TestCopyOrder(t *testing.T) {
 // the writes that the device began early durable or not. Nothing committed is
 // lost, and the next checkpoint finds its way.
 func TestCopyCrash(t *testing.T) {
+	for _, auto := range []bool{false, true} {
+		copyCrash(t, auto)
+	}
+}
+
+func copyCrash(t *testing.T, auto bool) {
 	x := newLog(t)
 	x.smallBatches()
 	x.commit(SyncFull, 1, manyPages()...)
@@ -175,7 +201,9 @@ func TestCopyCrash(t *testing.T) {
 		}
 		return nil
 	})
-	x.checkpoint(Passive)
+	if err := x.copyNow(auto); err != nil || x.published().NBackfill != x.published().MaxFrame {
+		t.Errorf("%+v, %v", x.published(), err)
+	}
 	x.d.SetHook(nil)
 	if len(images) < 150 {
 		t.Errorf("only %d images", len(images))

@@ -37,7 +37,8 @@ const (
 	// EventDetach: a reader was detached. Who, Seq and Frames of its snapshot,
 	// Duration is its age.
 	EventDetach
-	// EventLimit: a transaction larger than the limit was accepted. Frames.
+	// EventLimit: a transaction larger than the limit was accepted. Who, Seq,
+	// Frames.
 	EventLimit
 	// EventSlowSync: a sync took longer than the subscriber's threshold.
 	// Database says of which file, Duration.
@@ -83,6 +84,8 @@ type Event struct {
 type Subscription struct {
 	// On is called for every event, one at a time.
 	On func(Event)
+	// Recovery: what opening found in the log comes first.
+	Recovery bool
 	// SlowSync and SlowWriter are the thresholds; 0 is never.
 	SlowSync, SlowWriter time.Duration
 }
@@ -112,6 +115,9 @@ type subscribers struct {
 func (l *Log) Subscribe(s Subscription) (cancel func()) {
 	sub := &subscriber{Subscription: s, done: make(chan struct{})}
 	sub.wake.L = &sub.mu
+	if s.Recovery && l.recovery.Bytes > 0 {
+		sub.queue = append(sub.queue, l.recovery)
+	}
 	l.changeSubscribers(func(list []*subscriber) []*subscriber { return append(list, sub) })
 	go sub.run()
 	return sync.OnceFunc(func() {

@@ -164,7 +164,7 @@ func (r *WriterRequest) Wait(ctx context.Context) (*Writer, error) {
 	if err := r.Granted(ctx); err != nil {
 		return nil, err
 	}
-	return r.Begin()
+	return r.Begin(ctx)
 }
 
 // begin takes the writer's place, which must be free.
@@ -177,7 +177,7 @@ func (x *testLog) begin() *Writer {
 	if r.Answer() != nil {
 		x.t.Fatal("the writer's place is not free")
 	}
-	w, err := r.Begin()
+	w, err := r.Begin(context.Background())
 	if err != nil {
 		x.t.Fatal(err)
 	}

@@ -107,9 +107,3 @@ func (c *checkpoint) timed(ctx context.Context) (done bool, err error) {
 	}
 	return done, err
 }
-
-// Recovery describes what opening the database found in its log.
-// Its Bytes are 0 if there was none.
-func (l *Log) Recovery() Event {
-	return l.recovery
-}

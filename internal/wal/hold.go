@@ -36,7 +36,8 @@ type Limits struct {
 	// ReaderGrace is how long a reader may stay once the limit is reached.
 	ReaderGrace time.Duration
 	// SideBytes bounds the file with the images of overwritten pages, for
-	// detached readers; 0 or less: the size of the largest of their databases.
+	// detached readers; 0 or less: the size of the database, as each of them
+	// sees it, together.
 	SideBytes int64
 }
 
@@ -69,17 +70,18 @@ type overLimit struct {
 
 // limitFrames is how many frames make the limit; 0 if there is none.
 func (l *Log) limitFrames() walformat.FrameNo {
-	if l.limits.Load().LogBytes <= 0 {
+	limit := l.limits.Load().LogBytes
+	if limit <= 0 {
 		return 0
 	}
-	n := l.limits.Load().LogBytes / int64(walformat.FrameHeaderSize+l.PageSize())
+	n := limit / int64(walformat.FrameHeaderSize+l.PageSize())
 	return walformat.FrameNo(min(max(1, n), maxThreshold))
 }
 
 // relieve holds the writer if the log is at its limit, until it has begun anew or
-// the moment is over. An error means that the log is poisoned. REQUIRES the
-// writer's place.
-func (l *Log) relieve() error {
+// the moment is over, or ctx. An error means that the log is poisoned. REQUIRES
+// the writer's place.
+func (l *Log) relieve(ctx context.Context) error {
 	limit := l.limitFrames()
 	if limit == 0 {
 		return nil
@@ -100,8 +102,10 @@ func (l *Log) relieve() error {
 	}
 	l.co.Hold()
 	defer l.co.Unhold()
+	l.hurry.Add(1)
+	defer l.hurry.Add(-1)
 	h := hold{l: l}
-	err := h.run(begin)
+	err := h.run(ctx, begin)
 	took := coord.Now().Since(begin)
 	l.stats.holds.add(took)
 	l.emit(Event{Kind: EventHold, Seq: seq, Frames: end, Duration: took, WaitedFor: h.waitedFor, Err: h.err})
@@ -125,8 +129,8 @@ type hold struct {
 }
 
 // run looks again and again until the log has begun anew, or it is stuck, or the
-// time is over, or a checkpoint wants the place to do the same.
-func (h *hold) run(begin coord.Moment) error {
+// time is over, or ctx, or a checkpoint wants the place to do the same.
+func (h *hold) run(ctx context.Context, begin coord.Moment) error {
 	l := h.l
 	for pause := restartPause; ; pause = min(2*pause, holdPause) {
 		done, err := h.try()
@@ -140,7 +144,13 @@ func (h *hold) run(begin coord.Moment) error {
 		if coord.Now().Since(begin)+pause > l.limits.Load().WriterHold {
 			return nil
 		}
-		time.Sleep(pause)
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
 	}
 }
 
@@ -258,9 +268,9 @@ func (l *Log) detachStayers() bool {
 func (l *Log) ReaderLeft() { l.side.prune(l) }
 
 // tooLarge tells of a transaction that alone is larger than the limit.
-func (l *Log) tooLarge(c *commit) {
+func (l *Log) tooLarge(c *commit, who coord.Who) {
 	if limit := l.limitFrames(); limit > 0 && c.end-c.first >= limit {
-		l.emit(Event{Kind: EventLimit, Seq: c.seq, Frames: c.end - c.first + 1})
+		l.emit(Event{Kind: EventLimit, Who: who, Seq: c.seq, Frames: c.end - c.first + 1})
 	}
 }
 

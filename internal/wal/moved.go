@@ -102,7 +102,7 @@ func (l *Log) openLog() error {
 	if err := l.unmoved(); err != nil {
 		return err
 	}
-	f, err := l.cfg.FS.Open(l.path, disk.Create)
+	f, err := disk.OpenBeside(l.cfg.FS, l.path, disk.Create, l.cfg.DB)
 	if err != nil {
 		return fmt.Errorf("create the log: %w", err)
 	}

@@ -50,7 +50,9 @@ func (l *Log) Cached(n walformat.PageNo) bool {
 }
 
 // readFrame reads frame f, which holds page n, from memory if it is not
-// appended yet.
+// appended yet. A reader that is detached while it reads has lost its mark: what
+// it meets may be another generation's, or no log at all, and is an error or a
+// page that the caller throws away.
 func (l *Log) readFrame(st *coord.State, f walformat.FrameNo, n walformat.PageNo, dst []byte) error {
 	if uint32(f) > l.appendedEnd.Load() {
 		if found, err := l.readPending(f, dst); found || err != nil {
@@ -58,6 +60,9 @@ func (l *Log) readFrame(st *coord.State, f walformat.FrameNo, n walformat.PageNo
 		}
 	}
 	h := l.hdr.Load()
+	if h == nil {
+		return fmt.Errorf("wal: frame %d (page %d) is read from a log that was cut to nothing", f, n)
+	}
 	buf := getFrameBuf(h.FrameSize())
 	defer putFrameBuf(buf)
 	if err := l.loadFrame(h, st.Index, f, n, *buf); err != nil {
@@ -110,6 +115,9 @@ func (l *Log) readPending(f walformat.FrameNo, dst []byte) (bool, error) {
 		c := l.mu.inflight[i]
 		if f < c.first {
 			continue
+		}
+		if f > c.end {
+			break // of a generation that has ended
 		}
 		k := int(f-c.first) - len(c.spill.pages)
 		if k < 0 {

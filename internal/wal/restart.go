@@ -42,9 +42,14 @@ func (l *Log) autoRestart() error {
 	}
 	if due > 0 && !done {
 		// A reader that stays: not again before the log has grown as much.
-		l.notDue.Store(uint32(l.co.Published().MaxFrame + due))
+		l.postpone(due)
 	}
 	return nil
+}
+
+// postpone has no restart made before the log has grown by threshold frames.
+func (l *Log) postpone(threshold walformat.FrameNo) {
+	l.notDue.Store(uint32(l.co.Published().MaxFrame + threshold))
 }
 
 const (

@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"sync"
 
@@ -59,8 +60,9 @@ type sideIndex struct {
 	// The file has places; those in free are not used.
 	places uint32
 	free   []uint32
-	// saving: a batch is being saved, which keeps the file open.
-	saving bool
+	// saving: a batch is being saved, which keeps the file open; putOff: meanwhile
+	// somebody wanted to prune.
+	saving, putOff bool
 }
 
 // sideStats is the state of the side index.
@@ -192,16 +194,18 @@ func (s *sideIndex) save(l *Log, readers []coord.DetachedReader, pages []walform
 	return err
 }
 
-// sideBudget is how many bytes the side file may have.
+// sideBudget is how many bytes the side file may have. Without a limit that is one
+// image of each page for each reader: with less, readers on several snapshots
+// could fill it, and the log would grow without bound.
 func (l *Log) sideBudget(readers []coord.DetachedReader) int64 {
 	if b := l.limits.Load().SideBytes; b > 0 {
 		return b
 	}
-	var last walformat.PageNo
+	var all int64
 	for _, r := range readers {
-		last = max(last, r.Pages)
+		all += int64(r.Pages)
 	}
-	return int64(last) * int64(l.PageSize())
+	return all * int64(l.PageSize())
 }
 
 // begin takes n places in the file, which stays from now on until end.
@@ -209,7 +213,9 @@ func (s *sideIndex) begin(pageSize, n int, budget int64) ([]uint32, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.saving = true
-	if all := int64(s.places) + int64(max(0, n-len(s.free))); all*int64(pageSize) > budget {
+	// Places that are free are used again, so the file is never longer than what
+	// was allowed at some time.
+	if all := int64(s.places) - int64(len(s.free)) + int64(n); all*int64(pageSize) > budget {
 		return nil, fmt.Errorf("%w: %d pages of %d bytes do not fit into %d bytes", errSideFull, all, pageSize, budget)
 	}
 	places := make([]uint32, 0, n)
@@ -232,7 +238,7 @@ func (s *sideIndex) open(l *Log) error {
 	if have {
 		return nil
 	}
-	f, err := openSide(l.cfg.FS, l.cfg.DB.Name()+SideSuffix)
+	f, err := openSide(l.cfg.FS, l.cfg.DB)
 	if err != nil {
 		return err
 	}
@@ -243,14 +249,18 @@ func (s *sideIndex) open(l *Log) error {
 }
 
 // openSide creates the file and takes its name from it. What lies there is of a
-// process that died in between.
-func openSide(fsys disk.FS, name string) (disk.File, error) {
-	f, err := fsys.Open(name, disk.Create)
-	if err == nil {
+// process that died in between, or a link to somebody else's file: the name is
+// taken away, and the file is not opened.
+func openSide(fsys disk.FS, db disk.File) (disk.File, error) {
+	name := db.Name() + SideSuffix
+	f, err := disk.OpenBeside(fsys, name, disk.Create|disk.Exclusive, db)
+	if errors.Is(err, fs.ErrExist) {
 		if err = fsys.Remove(name); err == nil {
-			err = f.Truncate(0)
+			f, err = disk.OpenBeside(fsys, name, disk.Create|disk.Exclusive, db)
 		}
-		if err != nil {
+	}
+	if err == nil {
+		if err = fsys.Remove(name); err != nil {
 			_ = f.Close()
 		}
 	}
@@ -292,6 +302,8 @@ func (s *sideIndex) copyBatch(l *Log, pages []walformat.PageNo, places []uint32,
 func (s *sideIndex) end(l *Log, pages []walformat.PageNo, places []uint32, images []image, err error) {
 	s.mu.Lock()
 	s.saving = false
+	prune := s.putOff || err != nil
+	s.putOff = false
 	if err == nil {
 		for i, n := range pages {
 			s.images[n] = append(s.images[n], images[i])
@@ -301,8 +313,7 @@ func (s *sideIndex) end(l *Log, pages []walformat.PageNo, places []uint32, image
 		s.free = append(s.free, places...)
 	}
 	s.mu.Unlock()
-	// The last reader may have left meanwhile, and its prune kept off.
-	if err != nil || len(l.co.Detached()) == 0 {
+	if prune {
 		s.prune(l)
 	}
 }
@@ -312,7 +323,9 @@ func (s *sideIndex) end(l *Log, pages []walformat.PageNo, places []uint32, image
 func (s *sideIndex) prune(l *Log) {
 	s.mu.Lock()
 	var done disk.File
-	if !s.saving {
+	if s.saving {
+		s.putOff = true
+	} else {
 		done = s.pruneLocked(l.co.Detached())
 	}
 	s.mu.Unlock()

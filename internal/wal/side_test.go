@@ -5,6 +5,10 @@ package wal
 import (
 	"bytes"
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/walnutdb/walnut/disk"
@@ -213,4 +217,129 @@ func TestSideOverwrittenBeforeTheRead(t *testing.T) {
 	}
 	l.cfg.DB = &hooked{file, overwrite}
 	sees(t, l, 0, 2, 2)
+}
+
+// TestSideLeftWhileSaving: what a reader leaves behind that ends while images are
+// saved for others is forgotten when they are.
+func TestSideLeftWhileSaving(t *testing.T) {
+	l, put := sideLog(t, 6)
+	old := detach(t, l, 6)
+	if err := l.saveForDetached(list(2), keepAll); err != nil {
+		t.Fatal(err)
+	}
+	put(2, 102)
+	l.fileVersion++
+	r := detach(t, l, 6)
+	file := l.cfg.DB
+	l.cfg.DB = &hooked{file, func() {
+		l.cfg.DB = file
+		l.leave(old)
+	}}
+	if err := l.saveForDetached(list(3), keepAll); err != nil {
+		t.Fatal(err)
+	}
+	if s := l.side.stats(512); s.images != 1 {
+		t.Errorf("%d images are kept, 1 is needed", s.images)
+	}
+	put(3, 103)
+	sees(t, l, 1, 2, 102)
+	sees(t, l, 1, 3, 3)
+	l.leave(r)
+}
+
+// TestSidePlacesAreUsedAgain: when the reader of the largest database has gone, the
+// file may be longer than what is allowed now; places in it that are free serve
+// the others all the same.
+func TestSidePlacesAreUsedAgain(t *testing.T) {
+	l, put := sideLog(t, 6)
+	l.limits.Store(new(Limits)) // as much as the largest of their databases
+	large := detach(t, l, 6)
+	if err := l.saveForDetached(list(1, 2, 3, 4, 5, 6), keepAll); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 6; n++ {
+		put(n, byte(100+n))
+	}
+	l.fileVersion++
+	small := detach(t, l, 2)
+	l.leave(large)
+	if err := l.saveForDetached(list(1, 2), keepAll); err != nil {
+		t.Fatal(err)
+	}
+	put(1, 201)
+	sees(t, l, 1, 1, 101)
+	sees(t, l, 1, 2, 102)
+	l.leave(small)
+}
+
+// TestSideTouchesNoOtherFile: a name that leads to somebody else's file is taken
+// away, and the file is not.
+func TestSideTouchesNoOtherFile(t *testing.T) {
+	dir := t.TempDir()
+	other := filepath.Join(dir, "other")
+	if err := os.WriteFile(other, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := disk.OS().Open(filepath.Join(dir, "a.db"), disk.Create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	name := db.Name() + SideSuffix
+	for how, link := range map[string]func(string, string) error{"symlink": os.Symlink, "hard link": os.Link} {
+		if err := link(other, name); err != nil {
+			t.Skip(err)
+		}
+		f, err := openSide(disk.OS(), db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteVAt([][]byte{{1}}, 0); err != nil {
+			t.Error(err)
+		}
+		_ = f.Close()
+		if b, err := os.ReadFile(other); err != nil || string(b) != "precious" {
+			t.Errorf("%s: the file has %q, %v", how, b, err)
+		}
+		if _, err := os.Lstat(name); err == nil {
+			t.Errorf("%s: the name stays", how)
+		}
+		_ = os.WriteFile(other, []byte("precious"), 0o600)
+	}
+}
+
+// TestPermissions: whoever may not read the database finds nothing of it in the
+// files beside it.
+func TestPermissions(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no such permissions")
+	}
+	for _, perm := range []fs.FileMode{0o600, 0o660} {
+		db, err := disk.OS().Open(filepath.Join(t.TempDir(), "a.db"), disk.Create)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if err := os.Chmod(db.Name(), perm); err != nil {
+			t.Fatal(err)
+		}
+		side, err := openSide(disk.OS(), db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer side.Close()
+		l := &Log{cfg: Config{FS: disk.OS(), DB: db}, path: db.Name() + "-wal"}
+		if err := l.identify(); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.openLog(); err != nil {
+			t.Fatal(err)
+		}
+		defer l.file.Close()
+		for _, f := range []disk.File{side, l.file} {
+			if info, err := f.Stat(); err != nil || info.Mode.Perm() != perm {
+				t.Errorf("%s has %v, %v", f.Name(), info.Mode, err)
+			}
+		}
+	}
 }

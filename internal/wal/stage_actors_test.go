@@ -30,7 +30,7 @@ func (p *player) take(r *WriterRequest) (*Writer, error) {
 		}
 		p.step("begin to write")
 	}
-	return r.Begin()
+	return r.Begin(context.Background())
 }
 
 // commitPages commits a version of pages, which begin at 2, with the writer's

@@ -173,10 +173,11 @@ type Log struct {
 	// over: see hold.go. Guarded by the writer's place.
 	over overLimit
 
-	// limits are Config.Limits, or what SetLimits has made of them. side has the pages that detached readers need. fileVersion is the version
-	// of the database file: it is counted up with every backfill that is
-	// published. Guarded by the checkpoint lock.
-	limits      atomic.Pointer[Limits]
+	// limits are Config.Limits, or what SetLimits has made of them.
+	limits atomic.Pointer[Limits]
+	// side has the pages that detached readers need. fileVersion is the version of
+	// the database file: it is counted up with every backfill that is published.
+	// Guarded by the checkpoint lock.
 	side        sideIndex
 	fileVersion coord.FileVersion
 
@@ -228,8 +229,10 @@ type Log struct {
 	background sync.WaitGroup
 	// outcome is that of the last automatic checkpoint.
 	outcome atomic.Pointer[outcome]
-	// auto is full while an automatic checkpoint is under way.
-	auto chan struct{}
+	// auto is full while an automatic checkpoint is under way. hurry counts those
+	// who wait for its end, or need it to end.
+	auto  chan struct{}
+	hurry atomic.Int32
 
 	// Owned by the leader.
 	list  []*commit
@@ -329,9 +332,8 @@ func (l *Log) Stats() Stats {
 	s.SideImages, s.SideBytes = side.images, side.bytes
 	l.mu.Lock()
 	s.Accepted, s.Appended, s.Durable, s.Failed = l.mu.accepted, l.mu.appended, l.mu.durable, l.mu.failed
-	hasFile := l.mu.gen > 0 && s.Published.MaxFrame > 0
 	l.mu.Unlock()
-	if hasFile {
+	if l.hdr.Load() != nil { // then there is a file
 		s.LogBytes, _ = l.file.Size()
 	}
 	return s

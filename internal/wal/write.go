@@ -44,6 +44,8 @@ type Writer struct {
 	Base *coord.State
 	// base is where Base points.
 	base coord.State
+	// who has the place, for reports.
+	who coord.Who
 	// spill is what the transaction has in the log already.
 	spill spill
 	// commit is what Commit enters into the log's lists.
@@ -118,8 +120,9 @@ func (r *WriterRequest) Granted(ctx context.Context) error {
 }
 
 // Begin turns a granted place into a Writer. On an error the place has been
-// passed on.
-func (r *WriterRequest) Begin() (*Writer, error) {
+// passed on. A log at its limit may hold it for a moment, which the end of ctx
+// ends; that is no error.
+func (r *WriterRequest) Begin(ctx context.Context) (*Writer, error) {
 	l := r.log
 	l.assertState()
 	if r.req != nil {
@@ -132,11 +135,11 @@ func (r *WriterRequest) Begin() (*Writer, error) {
 		err = l.autoRestart()
 	}
 	if err == nil && r.auto == (AutoActions{}) {
-		err = l.relieve()
+		err = l.relieve(ctx)
 	}
 	w := &r.w
 	if err == nil {
-		w.log, w.Base, w.spill = l, &w.base, spill{}
+		w.log, w.Base, w.spill, w.who = l, &w.base, spill{}, r.claim.Who
 		w.base, err = l.base()
 	}
 	if err != nil {
@@ -220,7 +223,7 @@ func (w *Writer) Reserve(n int) error {
 func (l *Log) extend(need walformat.Offset) error {
 	chunk := min(max(l.reserved, minChunk), maxChunk)
 	// What is filled ahead counts in the size of a file that has a limit.
-	if limit := walformat.Offset(l.cfg.Limits.LogBytes); limit > 0 {
+	if limit := walformat.Offset(l.limits.Load().LogBytes); limit > 0 {
 		chunk = max(minChunk, min(chunk, limit/16/minChunk*minChunk))
 	}
 	end, err := l.zeroFill(l.reserved, (need+chunk-1)/chunk*chunk)

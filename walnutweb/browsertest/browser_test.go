@@ -93,8 +93,9 @@ func read(t *testing.T, db *walnut.DB, label string) (end func()) {
 type browser struct {
 	t   *testing.T
 	ctx context.Context
-	// gone: the server was closed, and the browser may say that it misses it.
-	gone atomic.Bool
+	// expected: the server was closed, or refuses what the test asks for, and the
+	// browser may say so.
+	expected atomic.Bool
 }
 
 // patience is how long a test waits for a browser that is stuck.
@@ -144,7 +145,7 @@ func (b *browser) judge(e any, url string) {
 	case *runtime.EventExceptionThrown:
 		b.t.Errorf("the page throws: %s", e.ExceptionDetails.Text)
 	case *log.EventEntryAdded: // what the policy forbids, too
-		if e.Entry.Level == log.EntryLevelError && !b.gone.Load() {
+		if e.Entry.Level == log.EntryLevelError && !b.expected.Load() {
 			b.t.Errorf("the browser says: %s (%s)", e.Entry.Text, e.Entry.URL)
 		}
 	case *network.EventRequestWillBeSent:
@@ -305,7 +306,7 @@ func TestProgramGone(t *testing.T) {
 	if s := b.text(`String(document.querySelectorAll("form").length)`); s != "0" {
 		t.Error("there are buttons without WithActions")
 	}
-	b.gone.Store(true)
+	b.expected.Store(true)
 	s.CloseClientConnections()
 	s.Close()
 	b.wait(in("#health", "does not reach the program"))

@@ -68,8 +68,8 @@ func Examine(fsys disk.FS, file string, progress func(done, total int64)) ([]Adv
 		x.info.Damage = nil // what is read in pieces proves nothing
 		x.say(Note, "use", "The files changed each time they were read: somebody is writing. What follows may not fit together.", "")
 	}
-	for _, look := range []func(*patient) error{(*patient).damage, (*patient).mode, (*patient).log, (*patient).pages,
-		(*patient).locks, (*patient).names, (*patient).leftovers, (*patient).rights, (*patient).fileSystem} {
+	for _, look := range []func(*patient) error{(*patient).damage, (*patient).mode, (*patient).locks, (*patient).log, (*patient).pages,
+		(*patient).names, (*patient).leftovers, (*patient).rights, (*patient).fileSystem} {
 		if err := look(x); err != nil {
 			return nil, err
 		}

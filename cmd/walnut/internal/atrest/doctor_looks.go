@@ -57,10 +57,17 @@ func (x *patient) log() error {
 		x.say(Fine, "log", fmt.Sprintf("The log has %s and no commit.", figures.Bytes(l.Bytes)), "")
 	case l.Bytes >= muchLog && used < l.Bytes/deadLog:
 		x.say(Note, "log", fmt.Sprintf("The log file has %s, of which commits use %s: the rest is room that an earlier generation has left. It is used again, and does no harm.", figures.Bytes(l.Bytes), figures.Bytes(used)),
-			"`walnut checkpoint --mode truncate` gives the room back; PRAGMA journal_size_limit keeps it small")
+			x.checkpointLine()+" gives the room back when it is closed; PRAGMA journal_size_limit keeps it small")
 	case used >= muchLog && live < used/deadLog:
-		x.say(Warning, "log", fmt.Sprintf("The log has %s in %s commits, and its live pages are %s: most of it was overwritten again since it was begun anew. A reader that stayed, or checkpoints that are turned off or fail, keep a log from being begun anew.", figures.Bytes(used), figures.Thousands(uint64(l.Transactions)), figures.Thousands(uint64(len(x.live)))),
-			"end long readers (Rows.Close, contexts with a deadline); see Options.MaxLogSize and wal_autocheckpoint; when it is closed, `walnut checkpoint` copies it")
+		why := "A reader that stayed, or checkpoints that are turned off or fail, keep a log from being begun anew."
+		if used > pairLimit {
+			why = fmt.Sprintf("It is beyond %s, Options.MaxLogSize as long as nothing else is set: so another limit is set, or none, and a reader stayed; or one transaction is larger; or the side file of detached readers is full; or checkpoints are turned off or fail.", figures.Bytes(pairLimit))
+		}
+		todo := x.checkpointLine() + " empties it; then set Options.MaxLogSize, wal_autocheckpoint, and an end to long readers (Rows.Close, contexts with a deadline)"
+		if x.inUse {
+			todo = "DB.Readers, the page of walnutweb and `walnut top URL` name who reads; end that (Rows.Close, contexts with a deadline), then PRAGMA wal_checkpoint(TRUNCATE) in the program; see Options.MaxLogSize and wal_autocheckpoint"
+		}
+		x.say(Warning, "log", fmt.Sprintf("The log has %s in %s commits, and its live pages are %s (%s): most of it was overwritten again since it was begun anew. %s", figures.Bytes(used), figures.Thousands(uint64(l.Transactions)), figures.Thousands(uint64(len(x.live))), figures.Bytes(live), why), todo)
 	default:
 		x.say(Fine, "log", fmt.Sprintf("The log has %s frames in %s transactions.", figures.Thousands(uint64(l.CommittedFrames)), figures.Thousands(uint64(l.Transactions))), "")
 	}
@@ -73,26 +80,41 @@ func (x *patient) log() error {
 	return nil
 }
 
+// checkpointLine is the command that empties the log of a database at rest.
+func (x *patient) checkpointLine() string {
+	return "`walnut checkpoint --mode truncate " + shellWord(filepath.Base(x.name)) + "`"
+}
+
 // copied says how much of a long log is in the database file too, and how often
 // the log was begun anew: the one that was never has had a reader all the time.
 func (x *patient) copied(l *Log, used int64) {
-	restarts := "It was never begun anew."
-	if l.CheckpointSeq != nil && *l.CheckpointSeq > 0 {
-		restarts = fmt.Sprintf("It was begun anew before: its checkpoint sequence is %s.", figures.Thousands(uint64(*l.CheckpointSeq)))
+	restarts, never := "", l.CheckpointSeq == nil || *l.CheckpointSeq == 0
+	switch {
+	case !never:
+		restarts = fmt.Sprintf(" It was begun anew before: its checkpoint sequence is %s.", figures.Thousands(uint64(*l.CheckpointSeq)))
+	case used <= pairLimit: // else it is said below
+		restarts = " It was never begun anew."
 	}
 	missing, err := x.uncopied()
 	switch {
 	case err != nil: // somebody changes the files; that is said elsewhere
 	case missing == 0:
-		x.say(Note, "restart", fmt.Sprintf("All of the log, %s, is in the database file too, and yet the log goes on. %s A reader that stayed kept it from being begun anew, or nobody has written since.", figures.Bytes(used), restarts),
-			"when it is closed, `walnut checkpoint --mode truncate "+shellWord(filepath.Base(x.name))+"` empties it; while it is open, end long readers")
+		todo := "while it is open, end long readers"
+		if !x.inUse {
+			todo = x.checkpointLine() + " empties it"
+		}
+		x.say(Note, "restart", fmt.Sprintf("All of the log, %s, is in the database file too, and yet the log goes on.%s A reader that stayed kept it from being begun anew, or nobody has written since.", figures.Bytes(used), restarts), todo)
 	default:
-		x.say(Note, "restart", fmt.Sprintf("Of the pages in the log, %s of %s are not in the database file yet. %s", figures.Thousands(uint64(missing)), figures.Thousands(uint64(len(x.live))), restarts),
+		x.say(Note, "restart", fmt.Sprintf("Of the pages in the log, %s of %s are not in the database file yet.%s", figures.Thousands(uint64(missing)), figures.Thousands(uint64(len(x.live))), restarts),
 			"never move or delete the log: it holds commits that are nowhere else; a checkpoint copies them")
 	}
-	if l.CheckpointSeq != nil && *l.CheckpointSeq == 0 && used > pairLimit {
-		x.say(Warning, "restart", fmt.Sprintf("The log has grown to %s without having been begun anew even once.", figures.Bytes(used)),
-			"find out who reads all the time: DB.Readers, the page of walnutweb, `walnut top`")
+	if never && used > pairLimit {
+		x.say(Warning, "restart", fmt.Sprintf("The log has grown to %s without having been begun anew even once: somebody has read it all the time, or checkpoints are off.", figures.Bytes(used)),
+			"find out who reads all the time: DB.Readers, the page of walnutweb, `walnut top URL`")
+	}
+	if !x.inUse && used > pairLimit {
+		x.say(Note, "recovery", fmt.Sprintf("The next one to open the database reads the log, writes it again and syncs it, %s, before anything else.", figures.Bytes(used)),
+			"let it run to its end: a start that is given up begins it again; "+x.checkpointLine()+" does it now")
 	}
 }
 

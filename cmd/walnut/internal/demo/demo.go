@@ -85,6 +85,18 @@ func Start(o Options) (d *Demo, err error) {
 	return d, nil
 }
 
+// drain waits, for a bounded time, until the last connection is closed: package
+// database/sql closes one whose transaction was cancelled when that has been rolled
+// back, which may be after Close. Only the last to close the database removes its log.
+func drain(db *sql.DB) {
+	for range 10_000 {
+		if db.Stats().OpenConnections == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // open opens the database in dir, twice: for the application, and for what looks
 // at it.
 func (d *Demo) open(dir string) (err error) {
@@ -133,6 +145,7 @@ func (d *Demo) Stop() error {
 	d.wg.Wait()
 	if d.sql != nil {
 		errs = append(errs, d.sql.Close())
+		drain(d.sql)
 	}
 	if d.DB != nil {
 		errs = append(errs, d.DB.Close())

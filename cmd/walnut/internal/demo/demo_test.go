@@ -87,8 +87,21 @@ func TestNotes(t *testing.T) {
 	if p := get(t, d, "/?q=%22%3E%3Cscript%3E"); !strings.Contains(p, "There is none") || strings.Contains(p, "<script") {
 		t.Errorf("the search found:\n%s", p)
 	}
-	for _, body := range []string{"", " \n", "\xff", strings.Repeat("x", maxNote+1)} {
-		post(body, http.StatusBadRequest)
+	for _, body := range []string{"", " \n", "\xff"} {
+		if p := post(body, http.StatusBadRequest); !strings.Contains(p, "A note needs text") {
+			t.Errorf("%q is refused with\n%s", body, p)
+		}
+	}
+	// Characters count, as the browser counts them, and what is refused is not lost.
+	long := strings.Repeat("ж", maxNote)
+	if p := post(strings.Repeat("\r\n", maxNote)+long, http.StatusOK); !strings.Contains(p, long) {
+		t.Error("a long note is not there")
+	}
+	if p := post(long+"<", http.StatusBadRequest); !strings.Contains(p, "2,000 characters at most") || !strings.Contains(p, long+"&lt;</textarea>") {
+		t.Errorf("a note that is too long is refused with\n%s", p)
+	}
+	if p := post(strings.Repeat(long, 4), http.StatusRequestEntityTooLarge); !strings.Contains(p, "2,000 characters at most") {
+		t.Errorf("a note that is much too long is refused with\n%s", p)
 	}
 	post("from elsewhere", http.StatusForbidden, "Sec-Fetch-Site", "cross-site")
 	post("from elsewhere", http.StatusForbidden, "Origin", "http://example.com")

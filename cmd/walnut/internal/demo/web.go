@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"errors"
 	"html/template"
 	"net/http"
 	"net/http/pprof"
@@ -22,9 +23,11 @@ var files embed.FS
 
 var page = template.Must(template.ParseFS(files, "page.html"))
 
-// Bounds of a note, in bytes, and of a list.
+// Bounds of a note, in characters, and of a list. A character is 12 bytes of a
+// form at most.
 const (
 	maxNote = 2000
+	maxForm = 16 * maxNote
 	maxList = 50
 )
 
@@ -37,6 +40,7 @@ type note struct {
 // view is what the page shows.
 type view struct {
 	Query, Error string
+	Body         string // of a note that was refused
 	Notes        []note
 	More         bool
 }
@@ -60,12 +64,12 @@ func (d *Demo) handler() http.Handler {
 }
 
 func (d *Demo) list(w http.ResponseWriter, r *http.Request) {
-	d.show(w, r, http.StatusOK, "")
+	d.show(w, r, http.StatusOK, view{})
 }
 
 // show answers with the notes that were asked for.
-func (d *Demo) show(w http.ResponseWriter, r *http.Request, status int, problem string) {
-	v := view{Query: strings.TrimSpace(r.URL.Query().Get("q")), Error: problem}
+func (d *Demo) show(w http.ResponseWriter, r *http.Request, status int, v view) {
+	v.Query = strings.TrimSpace(r.URL.Query().Get("q"))
 	var err error
 	if v.Notes, err = d.find(walnut.WithLabel(r.Context(), r.Method+" "+r.URL.Path), v.Query); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -107,14 +111,20 @@ func (d *Demo) find(ctx context.Context, text string) (list []note, err error) {
 }
 
 func (d *Demo) add(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 4*maxNote)
-	body := strings.TrimSpace(r.PostFormValue("body"))
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	var tooLong *http.MaxBytesError
+	if err := r.ParseForm(); errors.As(err, &tooLong) {
+		d.show(w, r, http.StatusRequestEntityTooLarge, view{Error: "A note has 2,000 characters at most."})
+		return
+	}
+	// A browser counts the end of a line as one character, and sends two.
+	body := strings.TrimSpace(strings.ReplaceAll(r.PostForm.Get("body"), "\r\n", "\n"))
 	switch {
 	case body == "" || !utf8.ValidString(body):
-		d.show(w, r, http.StatusBadRequest, "A note needs text.")
+		d.show(w, r, http.StatusBadRequest, view{Error: "A note needs text."})
 		return
-	case len(body) > maxNote:
-		d.show(w, r, http.StatusBadRequest, "A note has 2,000 bytes at most.")
+	case utf8.RuneCountInString(body) > maxNote:
+		d.show(w, r, http.StatusBadRequest, view{Error: "A note has 2,000 characters at most.", Body: body})
 		return
 	}
 	ctx := walnut.WithLabel(r.Context(), "POST /notes")

@@ -1,0 +1,101 @@
+//go:build cgo
+
+// This file runs checkpoints of all modes beside open readers and writers. The
+// busy timeout is 0 on both sides, so that nothing waits.
+//
+// What they say is compared as long as both sides have copied the same part of
+// their logs. In two ways they come apart, until a checkpoint at a quiet moment:
+//
+//   - A checkpoint that meets a writer is a passive one in C SQLite; Walnut's ends.
+//   - A connection that commits while it has a query open keeps its read mark in
+//     C SQLite, where it keeps checkpoints from copying; Walnut's takes a new one.
+//
+// What open queries read is compared always.
+
+package differ
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	nc "github.com/ncruces/go-sqlite3"
+
+	walnutdriver "github.com/walnutdb/walnut/driver"
+)
+
+// besideBoth runs the step on both sides.
+func (p *pair) besideBoth(st step) (said [2]string, err error) {
+	writer, err := p.sides[0].writing()
+	p.checkpointed()
+	for i, s := range p.sides {
+		said[i] = s.beside(st, writer)
+		if p.apart {
+			_, rows, _ := strings.Cut(said[i], ";")
+			said[i] = "apart;" + rows
+		}
+	}
+	p.apart = p.apart || writer
+	return said, err
+}
+
+// checkpointed notes that a checkpoint has run that may have come less far on one
+// side.
+func (p *pair) checkpointed() {
+	for _, c := range p.sides[0].conns {
+		p.apart = p.apart || c.moved && len(c.rows) > 0
+	}
+}
+
+// after notes what a step may have changed in what the sides have copied.
+func (p *pair) after(st step) {
+	switch {
+	case st.kind == exchange || st.kind == takeover || st.kind == checkpoint && !strings.Contains(st.text, "PASSIVE"):
+		p.apart = false
+	case strings.Contains(st.text, "wal_checkpoint"):
+		p.checkpointed()
+	}
+	for _, s := range p.sides {
+		c := s.conns[st.conn]
+		reads := strings.HasPrefix(st.text, "SELECT") || st.kind == version
+		c.moved = len(c.rows) > 0 && (c.moved || !reads)
+	}
+}
+
+// beside runs a checkpoint beside what the connections have open, and then takes
+// a row of each open query: none may see that anything was copied. A writer makes
+// C SQLite's checkpoint a passive one and ends Walnut's, so the counts are
+// compared only if there is none; and after a TRUNCATE that was not busy they are
+// zero, for whichever schema they are.
+func (s *side) beside(st step, writer bool) string {
+	var b strings.Builder
+	var busy, log, copied int
+	err := s.conns[st.conn].QueryRowContext(background, st.text).Scan(&busy, &log, &copied)
+	switch {
+	case err != nil:
+		b.WriteString(class(err))
+	case busy == 1 && writer:
+		b.WriteString("busy 1, a writer")
+	case busy == 0 && strings.Contains(st.text, "TRUNCATE"):
+		fmt.Fprintf(&b, "busy 0, log %d, copied %d", log, copied)
+	default:
+		fmt.Fprintf(&b, "busy %d, all %t", busy, log == copied)
+	}
+	for i, c := range s.conns {
+		for n := len(c.rows) - 1; n >= 0; n-- {
+			fmt.Fprintf(&b, "; %d %d: %s", i, n, c.next(n))
+		}
+	}
+	return b.String()
+}
+
+// writing reports whether a connection of Walnut's side has a write transaction.
+func (s *side) writing() (found bool, err error) {
+	for _, c := range s.conns {
+		err = errors.Join(err, c.Raw(func(c any) error {
+			found = found || c.(walnutdriver.Conn).Raw().TxnState("") == nc.TXN_WRITE
+			return nil
+		}))
+	}
+	return found, err
+}
