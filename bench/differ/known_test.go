@@ -18,7 +18,7 @@ type knownDifference struct {
 	ends bool // the sides are in different states from there on
 	// the sides have copied different parts of their logs from there on
 	apart bool
-	why  string
+	why   string
 }
 
 var knownDifferences = []*knownDifference{
