@@ -4,11 +4,12 @@
 // busy timeout is 0 on both sides, so that nothing waits.
 //
 // What they say is compared as long as both sides have copied the same part of
-// their logs. In two ways they come apart, until a checkpoint at a quiet moment:
+// their logs. In these ways they come apart, until a checkpoint at a quiet moment:
 //
 //   - A checkpoint that meets a writer is a passive one in C SQLite; Walnut's ends.
 //   - A connection that commits while it has a query open keeps its read mark in
 //     C SQLite, where it keeps checkpoints from copying; Walnut's takes a new one.
+//   - After a take over each has the log of the other.
 //
 // What open queries read is compared always.
 
@@ -50,7 +51,9 @@ func (p *pair) checkpointed() {
 // after notes what a step may have changed in what the sides have copied.
 func (p *pair) after(st step) {
 	switch {
-	case st.kind == exchange || st.kind == takeover || st.kind == checkpoint && !strings.Contains(st.text, "PASSIVE"):
+	case st.kind == takeover:
+		p.apart = true // what was copied is forgotten, and one of the logs may have begun anew
+	case st.kind == exchange || st.kind == checkpoint && !strings.Contains(st.text, "PASSIVE"):
 		p.apart = false
 	case strings.Contains(st.text, "wal_checkpoint"):
 		p.checkpointed()

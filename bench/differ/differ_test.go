@@ -284,6 +284,7 @@ func (r *pair) do(st step, all tally) (d *difference, err error) {
 			return &difference{walnut: said[0], c: said[1]}, nil
 		}
 		all["known: "+k.why]++
+		r.apart = r.apart || k.apart
 		if k.ends {
 			return nil, errKnown
 		}
