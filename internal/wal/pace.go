@@ -36,8 +36,8 @@ const (
 	// took, so that a commit that comes now and then meets a busy device one time
 	// in three; within these bounds.
 	leastPause, mostPause = time.Millisecond, 20 * time.Millisecond
-	// idleWaits waits in which the log did not grow end the pacing, until it
-	// grows again.
+	// idleWaits waits in a row in which the log did not grow end the pacing, until
+	// it grows again.
 	idleWaits = 3
 )
 
@@ -48,7 +48,7 @@ type pace struct {
 	// it may grow until the end of it.
 	from walformat.FrameNo
 	room float64
-	// idle counts the waits in which the log, which ended at last, did not grow.
+	// idle counts the waits since the log, which ended at last, has grown.
 	idle int
 	last walformat.FrameNo
 	// began is when the slice did.
@@ -79,20 +79,18 @@ func (p *pace) slice(done, total int) error {
 	}
 	pause := min(max(2*coord.Now().Since(p.began), leastPause), mostPause)
 	enough := p.from + walformat.FrameNo(p.room*float64(done)/float64(total))
-	begin, end := coord.Now(), p.last
-	for !p.full() {
-		if end = p.l.co.Published().MaxFrame; end >= enough {
+	for begin := coord.Now(); !p.full(); time.Sleep(paceStep) {
+		if end := p.l.co.Published().MaxFrame; end != p.last {
+			p.last, p.idle, begin = end, 0, coord.Now()
+		}
+		if p.last >= enough {
 			break
 		}
-		if end != p.last {
-			p.last, p.idle, begin = end, 0, coord.Now()
-		} else if coord.Now().Since(begin) >= pause {
+		if coord.Now().Since(begin) >= pause {
 			p.idle++
 			break
 		}
-		time.Sleep(paceStep)
 	}
-	p.last = end
 	p.began = coord.Now()
 	return nil
 }

@@ -82,6 +82,19 @@ func TestPaceOfAnIdleLog(t *testing.T) {
 			x.wantDB(41, 1)
 		})
 	}
+	// Growth that is enough for the next slice begins the count of pauses anew.
+	synctest.Test(t, func(t *testing.T) {
+		x, syncs := pacedLog(t, 0)
+		x.beginAutoCheckpoint(1 << 20)
+		for syncs() < 3 {
+			time.Sleep(paceStep / 2)
+		}
+		x.grow(6, 2)
+		x.background.Wait()
+		if want := uint64(3 + idleWaits + 1); syncs() != want {
+			t.Errorf("after two pauses and a commit: %d syncs, want %d", syncs(), want)
+		}
+	})
 	synctest.Test(t, func(t *testing.T) {
 		x, syncs := pacedLog(t, 0)
 		commits := 0
