@@ -189,7 +189,9 @@ func (db *DB) queue(ctx context.Context, req *pager.WriteRequest) error {
 // Checkpoint copies frames from the log into the database file, as mode says.
 // All modes but CheckpointPassive wait for the writer and for readers until ctx
 // ends, or CheckpointOptions.Wait or else Options.BusyTimeout has passed; then the
-// result is Busy and says for whom it waited. The error is nil then, unless ctx was cancelled.
+// result is Busy and says for whom it waited. One that waited for the writer has
+// copied what CheckpointPassive would, unless it was ctx that ended. The error is
+// nil, unless ctx was cancelled.
 func (db *DB) Checkpoint(ctx context.Context, mode CheckpointMode, o *CheckpointOptions) (CheckpointResult, error) {
 	if db.closed.Load() {
 		return CheckpointResult{Mode: mode}, ErrClosed

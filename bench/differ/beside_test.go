@@ -6,7 +6,6 @@
 // What they say is compared as long as both sides have copied the same part of
 // their logs. In these ways they come apart, until a checkpoint at a quiet moment:
 //
-//   - A checkpoint that meets a writer is a passive one in C SQLite; Walnut's ends.
 //   - A connection that commits while it has a query open keeps its read mark in
 //     C SQLite, where it keeps checkpoints from copying; Walnut's takes a new one.
 //   - After a take over each has the log of the other.
@@ -16,28 +15,21 @@
 package differ
 
 import (
-	"errors"
 	"fmt"
 	"strings"
-
-	nc "github.com/ncruces/go-sqlite3"
-
-	walnutdriver "github.com/walnutdb/walnut/driver"
 )
 
 // besideBoth runs the step on both sides.
-func (p *pair) besideBoth(st step) (said [2]string, err error) {
-	writer, err := p.sides[0].writing()
+func (p *pair) besideBoth(st step) (said [2]string) {
 	p.checkpointed()
 	for i, s := range p.sides {
-		said[i] = s.beside(st, writer)
+		said[i] = s.beside(st)
 		if p.apart {
 			_, rows, _ := strings.Cut(said[i], ";")
 			said[i] = "apart;" + rows
 		}
 	}
-	p.apart = p.apart || writer
-	return said, err
+	return said
 }
 
 // checkpointed notes that a checkpoint has run that may have come less far on one
@@ -66,19 +58,15 @@ func (p *pair) after(st step) {
 }
 
 // beside runs a checkpoint beside what the connections have open, and then takes
-// a row of each open query: none may see that anything was copied. A writer makes
-// C SQLite's checkpoint a passive one and ends Walnut's, so the counts are
-// compared only if there is none; and after a TRUNCATE that was not busy they are
-// zero, for whichever schema they are.
-func (s *side) beside(st step, writer bool) string {
+// a row of each open query: none may see that anything was copied. After a TRUNCATE
+// that was not busy the counts are zero, for whichever schema they are.
+func (s *side) beside(st step) string {
 	var b strings.Builder
 	var busy, log, copied int
 	err := s.conns[st.conn].QueryRowContext(background, st.text).Scan(&busy, &log, &copied)
 	switch {
 	case err != nil:
 		b.WriteString(class(err))
-	case busy == 1 && writer:
-		b.WriteString("busy 1, a writer")
 	case busy == 0 && strings.Contains(st.text, "TRUNCATE"):
 		fmt.Fprintf(&b, "busy 0, log %d, copied %d", log, copied)
 	default:
@@ -90,15 +78,4 @@ func (s *side) beside(st step, writer bool) string {
 		}
 	}
 	return b.String()
-}
-
-// writing reports whether a connection of Walnut's side has a write transaction.
-func (s *side) writing() (found bool, err error) {
-	for _, c := range s.conns {
-		err = errors.Join(err, c.Raw(func(c any) error {
-			found = found || c.(walnutdriver.Conn).Raw().TxnState("") == nc.TXN_WRITE
-			return nil
-		}))
-	}
-	return found, err
 }

@@ -55,11 +55,10 @@
 // each; they are counted in the summary. Others are kept from coming up:
 //
 //   - No checkpoint is automatic: when Walnut's runs is chance.
-//   - What a checkpoint says is not compared after one that met a writer, or a
-//     connection that has committed while it had a query open, nor after a take
-//     over, until one at a quiet moment: C SQLite copies beside the writer, where Walnut's ends, and
-//     keeps the connection's old read mark, where Walnut takes a new one. What open
-//     queries read is compared all the same.
+//   - What a checkpoint says is not compared after one that met a connection that
+//     has committed while it had a query open, nor after a take over, until one at
+//     a quiet moment: C SQLite keeps the connection's old read mark, where Walnut
+//     takes a new one. What open queries read is compared all the same.
 //   - After SQLITE_BUSY the connection rolls back: C SQLite keeps the snapshot of
 //     a first statement that failed, Walnut does not.
 //   - There is no ANALYZE: only one of the two is built with STAT4, which has

@@ -62,7 +62,8 @@ type CheckpointOptions struct {
 	Progress func(done, total int)
 	// Wait, if it is greater than 0, bounds the waits for others, but not those
 	// for the copying, its own or that of an automatic checkpoint: as SQLite's
-	// busy timeout does.
+	// busy timeout does. One that does not get the writer's place meanwhile copies
+	// what PASSIVE would, and is Busy.
 	Wait time.Duration
 }
 
@@ -165,8 +166,8 @@ func (c *checkpoint) run(ctx context.Context) error {
 	}
 	c.r.WaitedFor = "a write transaction"
 	if err := c.takePlace(waits); err != nil {
-		c.l.co.UnlockCheckpoint()
-		return err
+		defer c.l.co.UnlockCheckpoint()
+		return c.besideWriter(ctx, err)
 	}
 	// The lock is given up first: the writer who gets the place begins the log
 	// anew only if the lock is free.
@@ -177,6 +178,20 @@ func (c *checkpoint) run(ctx context.Context) error {
 		return err
 	}
 	return c.insist(ctx, waits)
+}
+
+// besideWriter ends a checkpoint that did not get the writer's place because of
+// err. Where its time for waiting is over, it copies what PASSIVE would, as
+// SQLite's does. REQUIRES the checkpoint lock.
+func (c *checkpoint) besideWriter(ctx context.Context, err error) error {
+	if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if _, cerr := c.backfill(ctx); cerr != nil {
+		return cerr
+	}
+	c.r.WaitedFor = "a write transaction"
+	return err
 }
 
 // takePlace takes the writer's place.
@@ -346,7 +361,9 @@ func (l *Log) runAutoCheckpoint(threshold walformat.FrameNo) {
 	defer func() { <-l.auto }()
 	c := checkpoint{l: l, auto: true, paced: true}
 	begin, left := coord.Now(), ^walformat.FrameNo(0)
-	l.readersStay() // it notes who is there now
+	if l.isDue(l.co.Published(), threshold) {
+		l.readersStay() // it notes who is there now
+	}
 	var err error
 	for again := true; again; {
 		c.r = CheckpointResult{Mode: Passive}

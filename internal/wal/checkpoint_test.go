@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/walnutdb/walnut/disk"
 	"github.com/walnutdb/walnut/disk/faultdisk"
@@ -496,4 +498,32 @@ func TestAutoCheckpointWaitsForNobody(t *testing.T) {
 	}
 	x.wantPage(2, 9)
 	x.wantDB(2, 9)
+}
+
+// TestModesBesideAWriter: a checkpoint that waits for the writer's place in vain has
+// copied what there was to copy, if only its time for waiting is over.
+func TestModesBesideAWriter(t *testing.T) {
+	for _, mode := range []CheckpointMode{Full, Restart, Truncate} {
+		synctest.Test(t, func(t *testing.T) {
+			x := newLog(t)
+			x.commit(SyncFull, 1, 2, 3)
+			w := x.begin()
+			short, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			for _, c := range []struct {
+				ctx    context.Context
+				wait   time.Duration
+				copied walformat.FrameNo
+			}{{short, 0, 0}, {context.Background(), time.Second, 2}} {
+				r, err := x.Checkpoint(c.ctx, mode, CheckpointOptions{Wait: c.wait})
+				if err != nil || !r.Busy || r.WaitedFor != "a write transaction" || r.LogFrames != 2 || r.Backfilled != c.copied {
+					t.Errorf("%s: %+v, %v", mode, r, err)
+				}
+			}
+			if err := w.Abandon(); err != nil {
+				t.Fatal(err)
+			}
+			x.checkpoint(mode) // nothing is left of the other two
+		})
+	}
 }
