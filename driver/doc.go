@@ -33,8 +33,8 @@
 //     held for up to _max_writer_hold=200ms while short readers end; one that stays
 //     for _reader_grace=1s is detached, and reads its snapshot with the help of a
 //     temporary file of up to _max_side_bytes (0, the default: as large as the
-//     database, for each of them). They are of all who have the database open in the process; the
-//     documentation of walnut.Options has the details.
+//     database, for each of them). They are of all who have the database open in
+//     the process; the documentation of walnut.Options has the details.
 //   - _pragma=name(value), any number of times: run in this order on each new
 //     connection. A name that SQLite does not know is an error.
 //   - _timefmt: how [time.Time] is stored, see below.

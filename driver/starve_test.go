@@ -21,12 +21,19 @@ import (
 // readers are detached at once. A writer is held for as long as that takes.
 func limited(t *testing.T, frames int64) (*walnut.DB, *sql.DB) {
 	t.Helper()
+	return openBoth(t, &walnut.Options{MaxLogSize: frames * 4120, MaxWriterHold: time.Hour, ReaderGrace: -1},
+		"?_pragma=synchronous(normal)&_pragma=cache_size(10)")
+}
+
+// openBoth opens a new database on pages and for SQL, with those parameters.
+func openBoth(t *testing.T, o *walnut.Options, params string) (*walnut.DB, *sql.DB) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "a.db")
-	db, err := walnut.Open(path, &walnut.Options{MaxLogSize: frames * 4120, MaxWriterHold: time.Hour, ReaderGrace: -1})
+	db, err := walnut.Open(path, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := sql.Open("walnut", "file:"+path+"?_pragma=synchronous(normal)&_pragma=cache_size(10)")
+	s, err := sql.Open("walnut", "file:"+path+params)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,20 +231,8 @@ func TestLimitsOfName(t *testing.T) {
 // TestKeptReadSaysWhatItRuns: reports name the statement and the label of the read
 // that runs, and not of the one that began the keeping.
 func TestKeptReadSaysWhatItRuns(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a.db")
-	db, err := walnut.Open(path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	s, err := sql.Open("walnut", "file:"+path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if _, err := s.Exec("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t(v) VALUES(1)"); err != nil {
-		t.Fatal(err)
-	}
+	db, s := openBoth(t, nil, "")
+	mustExec(t, s, "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t(v) VALUES(1)")
 	c, err := s.Conn(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -262,20 +257,8 @@ func TestKeptReadSaysWhatItRuns(t *testing.T) {
 // TestHeldStatementIsCancelled: a statement that is held for readers ends with its
 // context.
 func TestHeldStatementIsCancelled(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a.db")
-	db, err := walnut.Open(path, &walnut.Options{MaxLogSize: 20 * 4120, MaxWriterHold: time.Hour, ReaderGrace: 2 * time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	s, err := sql.Open("walnut", "file:"+path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if _, err := s.Exec("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t(v) VALUES(1)"); err != nil {
-		t.Fatal(err)
-	}
+	db, s := openBoth(t, &walnut.Options{MaxLogSize: 20 * 4120, MaxWriterHold: time.Hour, ReaderGrace: 2 * time.Hour}, "")
+	mustExec(t, s, "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t(v) VALUES(1)")
 	rows, err := s.Query("SELECT v FROM t")
 	if err != nil {
 		t.Fatal(err)
