@@ -194,9 +194,14 @@ func TestRestartConverges(t *testing.T) {
 				x.grow(30, 2)
 			}
 			x.beginAutoCheckpoint(threshold)
+			// Never at the moment of its looks: a commit beside the end of the last
+			// checkpoint would make the restart.
+			time.Sleep(paceStep / 2)
+			synctest.Wait()
 			for i := 0; len(x.auto) > 0; i++ {
 				x.commit(SyncFull, 3, walformat.PageNo(2+i%40))
 				time.Sleep(paceStep)
+				synctest.Wait()
 			}
 			due, notDue, st := x.restartDue.Load(), x.notDue.Load(), x.Stats()
 			left := st.Published.MaxFrame - st.Published.NBackfill
