@@ -238,7 +238,8 @@ func (x *testLog) goCommit(level SyncLevel, version uint32, pages ...walformat.P
 		}
 		done <- err
 	}()
-	until(func() bool { return x.acceptedState().Seq == base+1 })
+	// The place is given up a moment after the acceptance.
+	until(func() bool { return x.acceptedState().Seq == base+1 && len(x.Coordinator().ListWriters()) == 0 })
 	return done
 }
 
