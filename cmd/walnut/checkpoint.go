@@ -68,6 +68,8 @@ func newCheckpoint() *cobra.Command {
   restart    waits for all readers of the log too, and begins it anew
   truncate   does as restart, and cuts the log to nothing
 
+One that waits in vain (--timeout) has copied what passive would, and is busy.
+
 JSON keys (--json):
   mode         as given
   log_frames   frames in the log (0 after truncate)
